@@ -1,0 +1,98 @@
+//! The one trait that touches the store's files: a real folder, or a simulated disk that can lose power.
+//!
+//! Paths are relative to the store's root, `/`-separated, made by the engine alone: never a user's bytes.
+//! What is durable when: `Staged::sync` makes a file's bytes durable, `Disk::sync_dir` the names in one folder,
+//! `Disk::sync_all` everything of the file system. Nothing else does.
+
+#![allow(clippy::missing_errors_doc, reason = "every method fails as its system call does")]
+
+use std::fmt::Debug;
+use std::io;
+use std::io::{IoSlice, IoSliceMut};
+use std::sync::Arc;
+
+/// One name in a folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The name, without its folder.
+    pub name: String,
+    /// Whether it is a folder.
+    pub is_dir: bool,
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Length in bytes.
+    pub len: u64,
+    /// Last change, by the disk's own clock, in milliseconds since 1970.
+    pub modified_ms: i64,
+    /// Whether it is a folder.
+    pub is_dir: bool,
+}
+
+/// A store's folder. Every method opens what it needs relative to the root, and follows no symbolic link.
+pub trait Disk: Send + Sync + Debug {
+    /// What to call this disk in messages, a path as a rule.
+    fn describe(&self) -> String;
+    /// Make a folder (its parent exists); `false` when it was there.
+    fn create_dir(&self, path: &str) -> io::Result<bool>;
+    /// Remove an empty folder; `false` when it was gone. A folder that is not empty is an error.
+    fn remove_dir(&self, path: &str) -> io::Result<bool>;
+    /// The names in a folder, in no order. A missing folder is `NotFound`.
+    fn list(&self, dir: &str) -> io::Result<Vec<Entry>>;
+    /// What stands under a path; `None` when nothing does.
+    fn stat(&self, path: &str) -> io::Result<Option<Meta>>;
+    /// Open a regular file for reading; `None` when there is none.
+    fn open(&self, path: &str) -> io::Result<Option<Arc<dyn File>>>;
+    /// A new file without a name. It vanishes when dropped, or with the process, unless published.
+    fn stage(&self) -> io::Result<Box<dyn Staged>>;
+    /// Remove a file; `false` when it was gone.
+    fn remove(&self, path: &str) -> io::Result<bool>;
+    /// Make the names in a folder durable. After a failure never call it again for the same change: the kernel forgets.
+    fn sync_dir(&self, dir: &str) -> io::Result<()>;
+    /// Make everything that was written to this file system durable (`syncfs`).
+    fn sync_all(&self) -> io::Result<()>;
+    /// Take the kernel lock on a file (made if `create`), without waiting; `None` when another holds it (or the file is missing and not to be made).
+    /// It ends when dropped and when its process dies.
+    fn try_lock(&self, path: &str, create: bool) -> io::Result<Option<Box<dyn Lock>>>;
+}
+
+/// A file that can be read at any place by many threads.
+pub trait File: Send + Sync + Debug {
+    /// Read into `buffers` one after the other from `offset`; returns the bytes read, fewer at the file's end only.
+    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize>;
+    /// The length now.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether the length is 0 now.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+}
+
+/// A file that nobody else can see yet.
+pub trait Staged: Send + Debug {
+    /// Append all of `buffers`. A short write goes on; an error leaves the file unusable.
+    fn append(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<()>;
+    /// Bytes appended so far.
+    fn len(&self) -> u64;
+    /// Whether nothing was appended yet.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Ask the system to begin writing out what was appended; promises nothing.
+    fn start_writeback(&mut self);
+    /// Make the bytes durable. At most one try: after a failure the file must be given up.
+    fn sync(&mut self) -> io::Result<()>;
+    /// The disk's own clock at the last append, in milliseconds since 1970.
+    fn modified_ms(&self) -> io::Result<i64>;
+    /// Read back what was appended.
+    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize>;
+    /// Give it a name that nothing has (`AlreadyExists` otherwise). Visible at once, durable after `sync_dir`.
+    fn publish(&mut self, path: &str) -> io::Result<()>;
+    /// Give it a name, replacing what stood there atomically. Visible at once, durable after `sync_dir`.
+    fn replace(&mut self, path: &str) -> io::Result<()>;
+}
+
+/// A held kernel lock; dropping it releases it.
+pub trait Lock: Send + Sync + Debug {}
