@@ -71,23 +71,18 @@ pub trait File: Send + Sync + Debug {
 }
 
 /// A file that nobody else can see yet.
-pub trait Staged: Send + Debug {
-    /// Append all of `buffers`. A short write goes on; an error leaves the file unusable.
-    fn append(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<()>;
-    /// Bytes appended so far.
-    fn len(&self) -> u64;
-    /// Whether nothing was appended yet.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-    /// Ask the system to begin writing out what was appended; promises nothing.
-    fn start_writeback(&mut self);
+pub trait Staged: Send + Sync + Debug {
+    /// Write all of `buffers`, one after the other, from `offset`; several threads may write to places of their own.
+    /// A short write goes on; an error leaves the file unusable.
+    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<()>;
+    /// Read back what was written.
+    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize>;
+    /// Ask the system to begin writing these bytes out; promises nothing.
+    fn start_writeback(&self, offset: u64, len: u64);
     /// Make the bytes durable. At most one try: after a failure the file must be given up.
     fn sync(&mut self) -> io::Result<()>;
-    /// The disk's own clock at the last append, in milliseconds since 1970.
+    /// The disk's own clock at the last write, in milliseconds since 1970.
     fn modified_ms(&self) -> io::Result<i64>;
-    /// Read back what was appended.
-    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize>;
     /// Give it a name that nothing has (`AlreadyExists` otherwise). Visible at once, durable after `sync_dir`.
     fn publish(&mut self, path: &str) -> io::Result<()>;
     /// Give it a name, replacing what stood there atomically. Visible at once, durable after `sync_dir`.
