@@ -1,0 +1,126 @@
+# `make demo` and `make test` need Python >= 3.11, cargo and a C compiler, and nothing else.
+# Everything Python lives in .venv; a second run rebuilds only what changed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := $(CURDIR)/.venv
+PY := $(VENV)/bin/python
+export PATH := $(VENV)/bin:$(PATH):$(HOME)/.cargo/bin
+export VIRTUAL_ENV := $(VENV)
+# The same interpreter for every cargo command, so that none rebuilds what another has built.
+export PYO3_PYTHON := $(PY)
+unexport PYTHONPATH PYTHONHOME
+
+WORKERS ?= 2
+PYTEST_ARGS ?=
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust \( -name '*.rs' -o -name Cargo.toml \) -not -path '*/target/*')
+# What was cleaned away from under its stamp is built again.
+ifeq ($(wildcard python/packhouse/_engine*.so),)
+$(shell rm -f .venv/.engine)
+endif
+
+.PHONY: help venv build test test-rust test-python lint lint-rust lint-python demo bench scorecard fuzz torture mutants \
+	wheel docs format clean
+
+help: ## Show what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+# --- the environment ---------------------------------------------------------------------------------------------
+
+.venv/.python:
+	@python=$$(PATH="$${PATH#$(VENV)/bin:}" sh scripts/find-python.sh); \
+	echo "making .venv with $$($$python --version)"; \
+	$$python -m venv --clear .venv
+	@$(PY) -m pip install --quiet --upgrade 'pip>=25.1'
+	@touch $@
+
+.venv/.deps: .venv/.python pyproject.toml
+	@echo "installing the tools of the dev group"
+	@$(PY) -m pip install --quiet --group dev
+	@touch $@
+
+.venv/.engine: .venv/.deps $(RUST_SOURCES)
+	@sh scripts/need-rust.sh
+	maturin develop --release --extras all
+	@touch $@
+
+.venv/.group-%: .venv/.deps pyproject.toml
+	@echo "installing the $* group"
+	@$(PY) -m pip install --quiet --group $*
+	@touch $@
+
+need-rust:
+	@sh scripts/need-rust.sh
+
+venv: .venv/.deps ## Make .venv with every tool, without the package
+build: need-rust .venv/.engine ## Build the extension (release) and install the package, editable
+
+# --- checks ------------------------------------------------------------------------------------------------------
+
+test: ## Everything that must pass: format, lints, types, Rust tests, Python tests
+	@sh scripts/need-rust.sh fmt clippy
+	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test-rust
+	@$(MAKE) --no-print-directory test-python
+
+lint: lint-rust lint-python ## Format and lint checks, types, the extension's stub
+
+lint-rust: .venv/.deps
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+lint-python: build
+	ruff check
+	ruff format --check
+	mypy
+	python -m mypy.stubtest packhouse._engine
+
+test-rust: .venv/.deps ## Rust tests
+	cargo test --workspace --locked
+
+test-python: build ## Python tests (PYTEST_ARGS=… WORKERS=…)
+	python -m pytest -n $(WORKERS) --dist worksteal -m 'not torture' $(PYTEST_ARGS)
+
+format: .venv/.deps ## Format all sources
+	cargo fmt --all
+	ruff check --fix-only --quiet
+	ruff format
+
+# --- what it does ------------------------------------------------------------------------------------------------
+
+demo: build ## The main job on real data: save, save again, edit, load, compare
+	python examples/demo.py
+
+bench: build .venv/.group-bench ## Measure against peers and the machine's limits
+	python -m benches $(BENCH_ARGS)
+
+scorecard: build ## Print the reliability rows and write them into README.md (FULL=1 for full counts)
+	python -m tests.scorecard $(if $(FULL),--full)
+
+torture: build ## The long rounds: kills, power loss, faults
+	python -m pytest -m torture --timeout 0 $(PYTEST_ARGS)
+
+mutants: build ## Planted bugs, each of which a test must catch
+	python -m tests.mutants
+
+fuzz: .venv/.deps ## Feed the parsers damaged bytes (SECONDS_EACH=60)
+	sh scripts/fuzz.sh $(or $(SECONDS_EACH),60)
+
+# --- what goes out -----------------------------------------------------------------------------------------------
+
+wheel: need-rust .venv/.deps .venv/.group-wheel ## An abi3 wheel in dist/ (manylinux on Linux)
+	rm -rf dist
+	maturin build --release --locked --strip --out dist $(if $(filter Linux,$(shell uname -s)),--zig --compatibility manylinux_2_28)
+	@ls -l dist
+
+docs: build .venv/.group-docs ## The documentation site in site/
+	mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+clean: ## Remove everything that was built; .venv too
+	rm -rf .venv dist site build target python/packhouse/_engine*.so
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
