@@ -15,9 +15,11 @@
     )
 )]
 
+pub mod cancel;
 pub mod disk;
 pub mod error;
 pub mod id;
 
+pub use cancel::Cancel;
 pub use error::{Error, Kind, Result};
 pub use id::{Id, WriterId};

@@ -6,10 +6,14 @@
 
 #![allow(clippy::missing_errors_doc, reason = "every method fails as its system call does")]
 
+mod real;
+
 use std::fmt::Debug;
 use std::io;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
+
+pub use self::real::{FileSystem, RealDisk};
 
 /// One name in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,162 @@
+//! Opening what lies under the root, and nothing else: no link followed, no `..`, no absolute path.
+
+use std::ffi::CStr;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::disk::Entry;
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Repeat a system call that a signal interrupted.
+pub(super) fn retry<T>(call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    rustix::io::retry_on_intr(call)
+}
+
+/// Whether an error says that nothing stands under the path.
+pub(super) fn is_absent(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// The store's folder.
+#[derive(Debug)]
+pub(super) struct Root {
+    folder: OwnedFd,
+    /// Cleared when the kernel turns out to lack `openat2` (or a sandbox forbids it): folders are then entered one by one.
+    resolve: AtomicBool,
+}
+
+/// A parent folder: the root itself, or one opened for this call.
+pub(super) enum Parent<'a> {
+    Root(BorrowedFd<'a>),
+    Opened(OwnedFd),
+}
+
+impl AsFd for Parent<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Root(fd) => *fd,
+            Self::Opened(fd) => fd.as_fd(),
+        }
+    }
+}
+
+impl Root {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let folder = retry(|| fs::open(path, FOLDER, Mode::empty()))?;
+        Ok(Self { folder, resolve: AtomicBool::new(cfg!(target_os = "linux")) })
+    }
+
+    #[cfg(test)]
+    pub(super) fn without_openat2(&self) {
+        self.resolve.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn folder(&self) -> &OwnedFd {
+        &self.folder
+    }
+
+    /// The folder a path lies in, opened, and the path's last part.
+    pub(super) fn parent<'a, 'p>(&'a self, path: &'p str) -> io::Result<(Parent<'a>, &'p str)> {
+        match path.rsplit_once('/') {
+            None => {
+                check_part(path)?;
+                Ok((Parent::Root(self.folder.as_fd()), path))
+            }
+            Some((folder, name)) => {
+                check_part(name)?;
+                Ok((Parent::Opened(self.open_dir(folder)?), name))
+            }
+        }
+    }
+
+    /// Open a folder; the empty path is the root.
+    pub(super) fn open_dir(&self, path: &str) -> io::Result<OwnedFd> {
+        if path.is_empty() {
+            return Ok(retry(|| fs::openat(&self.folder, ".", FOLDER, Mode::empty()))?);
+        }
+        self.open_file(path, FOLDER, Mode::empty())
+    }
+
+    /// Open what stands under a path.
+    pub(super) fn open_file(&self, path: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        path.split('/').try_for_each(check_part)?;
+        #[cfg(target_os = "linux")]
+        if self.resolve.load(Ordering::Relaxed) {
+            use rustix::fs::ResolveFlags;
+            let within = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+            match retry(|| fs::openat2(&self.folder, path, flags, mode, within)) {
+                Err(Errno::NOSYS | Errno::PERM | Errno::AGAIN | Errno::INVAL) => {}
+                opened => return Ok(opened?),
+            }
+            // Once more without: if it works that way, it is openat2 that this system refuses.
+            let opened = self.walk(path, flags, mode)?;
+            self.resolve.store(false, Ordering::Relaxed);
+            return Ok(opened);
+        }
+        self.walk(path, flags, mode)
+    }
+
+    fn walk(&self, path: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+        let Some((folders, name)) = path.rsplit_once('/') else {
+            return Ok(retry(|| fs::openat(&self.folder, path, flags, mode))?);
+        };
+        let mut folder: Option<OwnedFd> = None;
+        for part in folders.split('/') {
+            let from = folder.as_ref().unwrap_or(&self.folder);
+            folder = Some(retry(|| fs::openat(from, part, FOLDER | OFlags::NOFOLLOW, Mode::empty()))?);
+        }
+        let from = folder.as_ref().unwrap_or(&self.folder);
+        Ok(retry(|| fs::openat(from, name, flags, mode))?)
+    }
+}
+
+/// A part of a path that names something in its folder.
+fn check_part(part: &str) -> io::Result<()> {
+    if matches!(part, "" | "." | "..") || part.contains(['/', '\0']) {
+        return Err(Errno::INVAL.into());
+    }
+    Ok(())
+}
+
+/// The names in an open folder.
+pub(super) fn list(folder: &OwnedFd) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let mut add = |name: &CStr, mut kind: FileType| -> io::Result<()> {
+        if matches!(name.to_bytes(), b"." | b"..") {
+            return Ok(());
+        }
+        if kind == FileType::Unknown {
+            kind = match retry(|| fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)) {
+                Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                Err(Errno::NOENT) => return Ok(()),
+                Err(e) => return Err(e.into()),
+            };
+        }
+        entries.push(Entry { name: name.to_string_lossy().into_owned(), is_dir: kind == FileType::Directory });
+        Ok(())
+    };
+    #[cfg(target_os = "linux")]
+    {
+        let mut buffer = Vec::with_capacity(64 << 10);
+        let mut dir = fs::RawDir::new(folder, buffer.spare_capacity_mut());
+        while let Some(entry) = dir.next() {
+            match entry {
+                Err(Errno::INTR) => {}
+                entry => entry.map(|e| add(e.file_name(), e.file_type()))??,
+            }
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    for entry in fs::Dir::read_from(folder)? {
+        let entry = entry?;
+        add(entry.file_name(), entry.file_type())?;
+    }
+    Ok(entries)
+}
