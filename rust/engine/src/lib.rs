@@ -16,10 +16,13 @@
 )]
 
 pub mod cancel;
+pub mod digest;
 pub mod disk;
 pub mod error;
+pub mod format;
 pub mod id;
 
 pub use cancel::Cancel;
+pub use digest::Digest;
 pub use error::{Error, Kind, Result};
 pub use id::{Id, WriterId};
