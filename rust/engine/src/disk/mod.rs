@@ -6,7 +6,9 @@
 
 #![allow(clippy::missing_errors_doc, reason = "every method fails as its system call does")]
 
+mod path;
 mod real;
+mod sim;
 
 use std::fmt::Debug;
 use std::io;
@@ -14,6 +16,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
 
 pub use self::real::{FileSystem, RealDisk};
+pub use self::sim::{Bug, Failure, Fault, Op, Record, SimDisk};
 
 /// One name in a folder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +54,9 @@ pub trait Disk: Send + Sync + Debug {
     fn open(&self, path: &str) -> io::Result<Option<Arc<dyn File>>>;
     /// A new file without a name. It vanishes when dropped, or with the process, unless published.
     fn stage(&self) -> io::Result<Box<dyn Staged>>;
+    /// A new small file with these bytes, which holds no descriptor: a batch may have thousands of them.
+    /// Only `sync_all` makes it durable.
+    fn park(&self, bytes: &[u8]) -> io::Result<Box<dyn Parked>>;
     /// Remove a file; `false` when it was gone.
     fn remove(&self, path: &str) -> io::Result<bool>;
     /// Make the names in a folder durable. After a failure never call it again for the same change: the kernel forgets.
@@ -89,6 +95,12 @@ pub trait Staged: Send + Sync + Debug {
     fn modified_ms(&self) -> io::Result<i64>;
     /// Give it a name that nothing has (`AlreadyExists` otherwise). Visible at once, durable after `sync_dir`.
     fn publish(&mut self, path: &str) -> io::Result<()>;
+    /// Give it a name, replacing what stood there atomically. Visible at once, durable after `sync_dir`.
+    fn replace(&mut self, path: &str) -> io::Result<()>;
+}
+
+/// A written file that waits for its name. It vanishes when dropped, or with the process, unless it got one.
+pub trait Parked: Send + Sync + Debug {
     /// Give it a name, replacing what stood there atomically. Visible at once, durable after `sync_dir`.
     fn replace(&mut self, path: &str) -> io::Result<()>;
 }

@@ -18,7 +18,7 @@ pub use self::kind::FileSystem;
 use self::beneath::{Root, retry};
 use self::file::{RealFile, full_sync};
 use self::staging::Staging;
-use super::{Disk, Entry, File, Lock, Meta, Staged};
+use super::{Disk, Entry, File, Lock, Meta, Parked, Staged};
 
 /// Permissions of new files and folders, narrowed by the process's umask.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
@@ -76,8 +76,16 @@ impl RealDisk {
         }
     }
 
-    fn forget_staging(&self) {
-        *self.staging.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Make a file in the staging folder; in a new one, if somebody emptied `tmp/` under us.
+    fn in_staging<T>(&self, make: impl Fn(&Arc<Staging>) -> io::Result<T>) -> io::Result<T> {
+        let staging = self.staging()?;
+        match make(&staging) {
+            Err(_) if staging.is_gone() => {
+                *self.staging.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                make(&self.staging()?)
+            }
+            made => made,
+        }
     }
 }
 
@@ -144,15 +152,11 @@ impl Disk for RealDisk {
     }
 
     fn stage(&self) -> io::Result<Box<dyn Staged>> {
-        let staging = self.staging()?;
-        match staging.stage(&self.root) {
-            // Somebody emptied tmp/ under us: begin a new folder there.
-            Err(_) if staging.is_gone() => {
-                self.forget_staging();
-                Ok(Box::new(self.staging()?.stage(&self.root)?))
-            }
-            staged => Ok(Box::new(staged?)),
-        }
+        Ok(Box::new(self.in_staging(|staging| staging.stage(&self.root))?))
+    }
+
+    fn park(&self, bytes: &[u8]) -> io::Result<Box<dyn Parked>> {
+        Ok(Box::new(self.in_staging(|staging| staging.park(&self.root, bytes))?))
     }
 
     fn remove(&self, path: &str) -> io::Result<bool> {

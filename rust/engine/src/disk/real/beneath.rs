@@ -10,6 +10,7 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::disk::Entry;
+use crate::disk::path::{check, split};
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -63,16 +64,10 @@ impl Root {
 
     /// The folder a path lies in, opened, and the path's last part.
     pub(super) fn parent<'a, 'p>(&'a self, path: &'p str) -> io::Result<(Parent<'a>, &'p str)> {
-        match path.rsplit_once('/') {
-            None => {
-                check_part(path)?;
-                Ok((Parent::Root(self.folder.as_fd()), path))
-            }
-            Some((folder, name)) => {
-                check_part(name)?;
-                Ok((Parent::Opened(self.open_dir(folder)?), name))
-            }
-        }
+        let (folder, name) = split(path)?;
+        let parent =
+            if folder.is_empty() { Parent::Root(self.folder.as_fd()) } else { Parent::Opened(self.open_dir(folder)?) };
+        Ok((parent, name))
     }
 
     /// Open a folder; the empty path is the root.
@@ -86,7 +81,7 @@ impl Root {
     /// Open what stands under a path.
     pub(super) fn open_file(&self, path: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        path.split('/').try_for_each(check_part)?;
+        path.split('/').try_for_each(check)?;
         #[cfg(target_os = "linux")]
         if self.resolve.load(Ordering::Relaxed) {
             use rustix::fs::ResolveFlags;
@@ -115,14 +110,6 @@ impl Root {
         let from = folder.as_ref().unwrap_or(&self.folder);
         Ok(retry(|| fs::openat(from, name, flags, mode))?)
     }
-}
-
-/// A part of a path that names something in its folder.
-fn check_part(part: &str) -> io::Result<()> {
-    if matches!(part, "" | "." | "..") || part.contains(['/', '\0']) {
-        return Err(Errno::INVAL.into());
-    }
-    Ok(())
 }
 
 /// The names in an open folder.

@@ -6,7 +6,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{self, AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
@@ -14,7 +14,7 @@ use rustix::process::{Pid, getpid};
 use super::beneath::{self, Root, retry};
 use super::{DIR_MODE, FILE_MODE, file};
 use crate::WriterId;
-use crate::disk::Staged;
+use crate::disk::{Parked, Staged};
 
 const TMP: &str = "tmp";
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -77,6 +77,13 @@ impl Staging {
         Ok(RealStaged { fd, name, failed: false, staging: Arc::clone(self), root: Arc::clone(root) })
     }
 
+    pub(super) fn park(self: &Arc<Self>, root: &Arc<Root>, bytes: &[u8]) -> io::Result<RealParked> {
+        let (fd, name) = self.open_named()?;
+        let parked = RealParked { name: Some(name), staging: Arc::clone(self), root: Arc::clone(root) };
+        file::write_at(&fd, &[IoSlice::new(bytes)], 0)?;
+        Ok(parked)
+    }
+
     #[cfg(test)]
     pub(super) fn without_unnamed_files(&self) {
         self.unnamed.store(false, Ordering::Relaxed);
@@ -111,6 +118,11 @@ impl Staging {
 
     fn next_name(&self) -> String {
         format!("{:x}", self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Move a file out to its place; where that fails, it is removed.
+    fn rename(&self, own: &str, to: impl AsFd, name: &str) -> io::Result<()> {
+        Ok(retry(|| fs::renameat(&self.folder, own, &to, name)).inspect_err(|_| self.remove(own))?)
     }
 
     fn remove(&self, name: &str) {
@@ -172,7 +184,7 @@ pub(super) struct RealStaged {
 
 impl RealStaged {
     /// Give the file a (further) name.
-    fn link(&self, to: impl rustix::fd::AsFd, name: &str) -> io::Result<()> {
+    fn link(&self, to: impl AsFd, name: &str) -> io::Result<()> {
         let Some(own) = &self.name else {
             let link = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
             return Ok(retry(|| fs::linkat(CWD, &link, &to, name, AtFlags::SYMLINK_FOLLOW))?);
@@ -230,9 +242,31 @@ impl Staged for RealStaged {
                 own
             }
         };
-        retry(|| fs::renameat(&self.staging.folder, &own, &parent, name))
-            .inspect_err(|_| self.staging.remove(&own))
-            .map_err(io::Error::from)
+        self.staging.rename(&own, &parent, name)
+    }
+}
+
+/// A small file that was written and closed.
+#[derive(Debug)]
+pub(super) struct RealParked {
+    name: Option<String>,
+    staging: Arc<Staging>,
+    root: Arc<Root>,
+}
+
+impl Parked for RealParked {
+    fn replace(&mut self, path: &str) -> io::Result<()> {
+        let (parent, name) = self.root.parent(path)?;
+        let own = self.name.take().ok_or(Errno::NOENT)?;
+        self.staging.rename(&own, &parent, name)
+    }
+}
+
+impl Drop for RealParked {
+    fn drop(&mut self) {
+        if let Some(own) = &self.name {
+            self.staging.remove(own);
+        }
     }
 }
 

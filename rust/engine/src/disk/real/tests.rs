@@ -67,6 +67,10 @@ fn a_file_has_its_bytes_under_the_name_it_was_given() {
         assert_eq!(contents(disk, &path), b"first");
         staged(disk, b"second").replace(&path).unwrap();
         assert_eq!(contents(disk, &path), b"second");
+        let mut parked = disk.park(b"parked").unwrap();
+        parked.replace(&path).unwrap();
+        drop(parked);
+        assert_eq!(contents(disk, &path), b"parked");
         disk.sync_dir(&dir).unwrap();
         disk.sync_all().unwrap();
         assert_eq!(disk.list(&dir).unwrap(), [Entry { name: "a".into(), is_dir: false }]);
@@ -127,6 +131,7 @@ fn unpublished_files_leave_nothing_behind() {
     let folder = Folder::new();
     for disk in variants(&folder) {
         let file = staged(&disk, b"never");
+        drop(disk.park(b"never").unwrap());
         drop(disk);
         drop(file);
     }
