@@ -16,6 +16,8 @@
 )]
 
 pub mod cancel;
+pub mod chunk;
+pub mod codec;
 pub mod digest;
 pub mod disk;
 pub mod error;
