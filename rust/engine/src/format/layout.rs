@@ -24,6 +24,7 @@ pub struct Section {
     blocks: u64,
     rows: u64,
     rows_per_block: u64,
+    row_len: usize,
 }
 
 /// The places of a segment's sections.
@@ -54,7 +55,7 @@ pub struct Layout {
 /// How a section's rows become blocks.
 struct Cut {
     rows: u64,
-    row_len: u64,
+    row_len: usize,
     per_block: u64,
     /// Bytes that each block has beyond its rows and its checksum.
     extra: u64,
@@ -65,7 +66,7 @@ struct Cut {
 impl Cut {
     fn rows(rows: u64, row_len: usize) -> Self {
         let per_block = BLOCK_BODY.checked_div(row_len).unwrap_or(1) as u64;
-        Self { rows, row_len: row_len as u64, per_block, extra: 0, full_last: false }
+        Self { rows, row_len, per_block, extra: 0, full_last: false }
     }
 
     fn place(&self, start: u64) -> Option<Section> {
@@ -75,11 +76,11 @@ impl Cut {
             Some(before) if before > 0 && self.full_last => blocks.checked_mul(BLOCK as u64)?,
             Some(before) => {
                 let last = self.rows.checked_sub(before.checked_mul(self.per_block)?)?;
-                let last = last.checked_mul(self.row_len)?.checked_add(self.extra)?.checked_add(CRC as u64)?;
+                let last = last.checked_mul(self.row_len as u64)?.checked_add(self.extra)?.checked_add(CRC as u64)?;
                 before.checked_mul(BLOCK as u64)?.checked_add(last)?
             }
         };
-        Some(Section { start, len, blocks, rows: self.rows, rows_per_block: self.per_block })
+        Some(Section { start, len, blocks, rows: self.rows, rows_per_block: self.per_block, row_len: self.row_len })
     }
 }
 
@@ -97,6 +98,11 @@ impl Section {
     /// Its number of rows.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Bytes of a row.
+    pub fn row_len(&self) -> usize {
+        self.row_len
     }
 
     /// Rows of a full block.

@@ -8,6 +8,7 @@
 
 pub mod blob;
 pub mod block;
+pub mod contents;
 mod cursor;
 pub mod damage;
 pub mod entry;
@@ -24,8 +25,11 @@ pub mod record;
 pub mod rows;
 pub mod segment;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use blob::BlobEntry;
+pub use contents::SegmentContents;
 pub use damage::DamageNote;
 pub use entry::Entry;
 pub use fanout::{FanoutBuilder, FanoutShape};

@@ -1,0 +1,7 @@
+//! What the format promises to whoever's bytes it holds: they come back, or the damage is noticed.
+
+mod arbitrary;
+mod flips;
+mod lookup;
+mod roundtrip;
+mod samples;
