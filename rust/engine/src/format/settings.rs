@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::cursor::What;
+use crate::chunk::Params;
 use crate::{Digest, Error, Id, Kind, Result, digest};
 
 /// The longest settings file that is read.
@@ -24,7 +25,7 @@ pub struct Settings {
     #[serde(with = "hex_id")]
     pub store: Id,
     /// Where blobs are cut.
-    pub chunking: ChunkParams,
+    pub chunking: Params,
     /// The zstd level that writers use.
     pub zstd_level: i32,
     /// How long a batch that is not pinned keeps its blobs, in milliseconds.
@@ -87,7 +88,10 @@ impl Settings {
                 WHAT.newer("reader-feature", format_args!("asks for the feature {name:?}, unknown to this version"))
             );
         }
-        serde_json::from_str(document).map_err(|e| WHAT.bad(format_args!("is not as expected: {e}")))
+        let settings: Self =
+            serde_json::from_str(document).map_err(|e| WHAT.bad(format_args!("is not as expected: {e}")))?;
+        settings.chunking.check().map_err(|e| WHAT.bad(format_args!("is not as expected: {e}")))?;
+        Ok(settings)
     }
 
     /// Whether this version may write to the store.
@@ -128,17 +132,4 @@ mod hex_id {
         let text = String::deserialize(deserializer)?;
         Id::from_hex(&text).ok_or_else(|| D::Error::custom("the store's id is not 32 lower-case hex digits"))
     }
-}
-
-/// Placeholder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChunkParams {
-    /// Shortest.
-    pub min: u32,
-    /// Average.
-    pub avg: u32,
-    /// Longest.
-    pub max: u32,
-    /// Of the gear table.
-    pub seed: u64,
 }

@@ -10,17 +10,13 @@ use crate::{Digest, Id};
 pub(super) fn settings() -> Settings {
     Settings {
         store: numbered_id(9),
-        chunking: chunking(),
+        chunking: crate::chunk::Params { seed: u64::MAX, ..crate::chunk::Params::default() },
         zstd_level: -3,
         retention_ms: 14 * 86_400_000,
         conditional_writes: true,
         reader_features: Vec::new(),
         writer_features: vec!["later".into()],
     }
-}
-
-fn chunking() -> settings::ChunkParams {
-    settings::ChunkParams { min: 1, avg: 2, max: 3, seed: 4 }
 }
 
 pub(super) fn digests() -> impl Strategy<Value = Digest> {
