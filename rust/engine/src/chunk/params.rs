@@ -18,7 +18,7 @@ const LARGEST: u32 = (1 << 24) - 1;
 pub struct Params {
     /// No chunk but a blob's last is shorter.
     pub min: u32,
-    /// What most chunks come near to.
+    /// Where cuts become frequent: what most chunks come near to.
     pub avg: u32,
     /// No chunk is longer; a blob up to this length is one chunk.
     pub max: u32,
@@ -46,8 +46,8 @@ impl Params {
 }
 
 impl Default for Params {
-    /// 16, 64 and 256 KiB; see `docs/decisions/001-chunk-parameters.md`.
+    /// 16, 48 and 256 KiB, 56 KiB in the mean; see `docs/decisions/001-chunk-parameters.md`.
     fn default() -> Self {
-        Self { min: 16 << 10, avg: 64 << 10, max: 256 << 10, seed: 0 }
+        Self { min: 16 << 10, avg: 48 << 10, max: 256 << 10, seed: 0 }
     }
 }
