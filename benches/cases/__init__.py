@@ -1,0 +1,35 @@
+"""The cases, in the order they run: many small files before anything big, the one with the most files at the end."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benches.cases.contract import Case
+
+_MODULES = {
+    "single": "single",
+    "reopen": "reopen",
+    "names": "names",
+    "batch": "batch",
+    "insert": "insert",
+    "ranges": "ranges",
+    "versions": "versions",
+    "memory": "memory",
+    "loop-gap": "loop_gap",
+    "lookups": "lookups",
+    "aged": "aged",
+}
+
+NAMES = tuple(_MODULES)
+
+
+def find(name: str) -> Case:
+    """Import a case.
+
+    Raises:
+        KeyError: for a name that is none of `NAMES`.
+    """
+    case: Case = importlib.import_module(f"benches.cases.{_MODULES[name]}").CASE
+    return case

@@ -1,0 +1,123 @@
+"""What the machine can do with a batch at best: copy, hash, write durably, read from the page cache, compress."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from blake3 import blake3
+
+from benches import data
+from benches.cases.contract import Metrics, Setting
+from benches.cases.stages import stage_costs
+from benches.measure import lap, megabytes_a_second
+
+_WRITE = 8 << 20
+_VECTORS = 512
+_SMALL = 1 << 20
+
+
+async def batch_limits(setting: Setting) -> Metrics:
+    """Measure the limits on the same bytes.
+
+    `save_limit_mbs` is the slower of hashing on two threads and writing durably, for data that compresses two
+    threads' worth of all stages; `load_limit_mbs` the slower of reading into fresh memory and hashing.
+    """
+    kind, _, shape_name = setting.variant.partition("/")
+    shape = setting.scale.shape(shape_name)
+    blobs = data.blobs(kind, count=shape.count, size=shape.size)
+    path = setting.folder / "limit"
+
+    seconds = {"copy": _copy(blobs), "hash1": _hash_one(blobs), "hash2": _hash_two(blobs)}
+    setting.settle()
+    seconds |= {
+        "write": _write(path, blobs),
+        "read": _read(path, blobs),
+    }
+    metrics: Metrics = {f"{name}_mbs": megabytes_a_second(shape.total, spent) for name, spent in seconds.items()}
+    metrics["bytes"] = shape.total
+    metrics["load_limit_mbs"] = min(metrics["read_mbs"], metrics["hash2_mbs"])
+    metrics["save_limit_mbs"] = min(metrics["write_mbs"], metrics["hash2_mbs"])
+    if kind in data.COMPRESSIBLE:
+        costs = stage_costs(kind, blobs, write_seconds_a_byte=seconds["write"] / shape.total)
+        metrics |= costs
+        metrics["save_limit_mbs"] = 2 / sum(costs[name] for name in costs if name.endswith("_seconds_a_byte")) / 1e6
+    return metrics
+
+
+def _copy(blobs: Sequence[bytes]) -> float:
+    target = bytearray(max(map(len, blobs)))
+    target[:] = b"\1" * len(target)
+    with lap() as spent:
+        for blob in blobs:
+            target[: len(blob)] = blob
+    return spent.seconds
+
+
+def _hash_one(blobs: Sequence[bytes]) -> float:
+    with lap() as spent:
+        for blob in blobs:
+            blake3(blob).digest()
+    return spent.seconds
+
+
+def _hash_two(blobs: Sequence[bytes]) -> float:
+    """Hash on two threads: small blobs by calls from both, large ones by the package's own threads."""
+    if len(blobs[0]) >= _SMALL:
+        with lap() as spent:
+            for blob in blobs:
+                blake3(blob, max_threads=2).digest()
+        return spent.seconds
+    with ThreadPoolExecutor(2) as pool, lap() as spent:
+        list(pool.map(_hash_one, (blobs[0::2], blobs[1::2])))
+    return spent.seconds
+
+
+def _write(path: Path, blobs: Sequence[bytes]) -> float:
+    """Write the bytes one after the other into a new file, and sync it."""
+    vectors = list(_vectors(blobs))
+    with lap() as spent:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            for vector in vectors:
+                if os.writev(descriptor, vector) != sum(map(len, vector)):
+                    raise OSError(f"short write to {path}")
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+    return spent.seconds
+
+
+def _vectors(blobs: Sequence[bytes]) -> Iterator[list[memoryview]]:
+    """Group the bytes into writes of about 8 MiB."""
+    vector: list[memoryview] = []
+    held = 0
+    for blob in blobs:
+        view = memoryview(blob)
+        for start in range(0, len(view), _WRITE):
+            part = view[start : start + _WRITE]
+            if held + len(part) > _WRITE or len(vector) == _VECTORS:
+                yield vector
+                vector, held = [], 0
+            vector.append(part)
+            held += len(part)
+    if vector:
+        yield vector
+
+
+def _read(path: Path, blobs: Sequence[bytes]) -> float:
+    """Read the file just written, blob by blob, each into bytes made for it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        for timed in (False, True):
+            offset = 0
+            with lap() as spent:
+                for blob in blobs:
+                    offset += len(os.pread(descriptor, len(blob), offset))
+            if timed and offset != sum(map(len, blobs)):
+                raise OSError(f"short read from {path}")
+    finally:
+        os.close(descriptor)
+    return spent.seconds

@@ -1,0 +1,38 @@
+"""Look-ups a second on a generated index of 16 segments: batches of 1,000, half of them hits, two threads."""
+
+from __future__ import annotations
+
+from benches import engine_hooks
+from benches.cases.contract import Case, Column, Metrics, Setting
+from benches.peers.contract import Peer
+
+_SEGMENTS = 16
+
+
+async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
+    """Measure the engine by its own function or its Rust bench.
+
+    Raises:
+        NotImplementedError: where it offers neither.
+    """
+    folder = setting.folder / "index"
+    folder.mkdir()
+    told = engine_hooks.lookups(folder, chunks=setting.scale.lookup_chunks, segments=_SEGMENTS)
+    if told is None:
+        raise NotImplementedError("the engine offers no look-up bench yet")
+    return {"chunks": setting.scale.lookup_chunks, **told}
+
+
+CASE = Case(
+    name="lookups",
+    title="Look-ups a second, two threads, 16 segments",
+    columns=(
+        Column("lookups_per_second", "look-ups/s"),
+        Column("chunks", "chunks"),
+        Column("open_seconds", "open s", 4),
+        Column("peak_bytes", "peak bytes"),
+    ),
+    run=run,
+    ours_alone=True,
+    rounds=1,
+)

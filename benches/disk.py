@@ -1,0 +1,93 @@
+"""The disk under the stores: sync it, let it come to rest, count what lies on it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Usage(NamedTuple):
+    """What a folder takes: bytes by the files' lengths, bytes by their blocks, number of files."""
+
+    length: int
+    blocks: int
+    files: int
+
+
+def usage(folder: Path) -> Usage:
+    """Count what lies under a folder."""
+    length = blocks = files = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            status = Path(parent, name).lstat()
+            length += status.st_size
+            blocks += status.st_blocks * 512
+            files += 1
+    return Usage(length, blocks, files)
+
+
+def sync_file_system(folder: Path) -> None:
+    """Make everything on the folder's file system durable: what a peer that never syncs needs after a save."""
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if syncfs is None:
+        os.sync()
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if syncfs(descriptor) != 0:
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error), str(folder))
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a folder's own entries durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def settle(folder: Path, *, patience_seconds: float) -> None:
+    """Write out what is dirty and wait until the disk is idle, so that nobody pays for the one before."""
+    sync_file_system(folder)
+    deadline = time.monotonic() + patience_seconds
+    before = _requests(folder)
+    while before is not None and time.monotonic() < deadline:
+        time.sleep(0.1)
+        now = _requests(folder)
+        if now == before:
+            return
+        before = now
+
+
+def _requests(folder: Path) -> tuple[int, ...] | None:
+    """Tell the disk's counters (reads, writes, discards, flushes done), or None where the system does not say."""
+    device = folder.stat().st_dev
+    try:
+        lines = Path("/proc/diskstats").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        fields = line.split()
+        if (int(fields[0]), int(fields[1])) == (os.major(device), os.minor(device)):
+            return tuple(int(fields[at]) for at in (3, 7, 14, 18) if at < len(fields))
+    return None
+
+
+def warm(folder: Path, size: int) -> None:
+    """Touch memory and disk blocks once: in a virtual machine the first use of either costs several times more."""
+    block = b"\1" * (8 << 20)
+    held = [bytes(bytearray(block)) for _ in range(max(size // len(block), 1))]
+    path = folder / "warm"
+    with path.open("wb") as file:
+        for part in held:
+            file.write(part)
+        os.fdatasync(file.fileno())
+    path.unlink()
+    sync_file_system(folder)

@@ -1,0 +1,143 @@
+"""The goals, as ratios within one run, and whether they were met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from benches import data
+from benches.peers import MACHINE, OURS
+from benches.results import Results
+
+_BUDGET_MIB = 64
+"""The default byte budget of a store."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One goal on one variant."""
+
+    goal: str
+    variant: str
+    value: float | None
+    bound: float
+    at_least: bool
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the goal was met; None where it was not measured."""
+        if self.value is None:
+            return None
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """Judge every goal whose case ran."""
+    return [verdict for judge in _JUDGES for verdict in judge(results)]
+
+
+def _kind(variant: str) -> str:
+    return variant.partition("/")[0]
+
+
+def _to_limit(results: Results, variant: str, metric: str, limit: str) -> float | None:
+    return results.ratio("batch", variant, (OURS, metric), (MACHINE, limit))
+
+
+def _to_peer(results: Results, variant: str, peer: str | None, metric: str) -> float | None:
+    return None if peer is None else results.ratio("batch", variant, (OURS, metric), (peer, metric))
+
+
+def _first_save(results: Results) -> Iterator[Verdict]:
+    for variant in results.variants("batch"):
+        limit = _to_limit(results, variant, "save_mbs", "save_limit_mbs")
+        metaflow = _to_peer(results, variant, "metaflow", "save_mbs")
+        if _kind(variant) == "random":
+            best = results.best_peer("batch", variant, "save_mbs")
+            yield Verdict("first save ÷ limit", variant, limit, 0.7, at_least=True)
+            yield Verdict("first save ÷ Metaflow", variant, metaflow, 20, at_least=True)
+            ahead = _to_peer(results, variant, best, "save_mbs")
+            yield Verdict(f"first save ÷ best peer ({best or 'none'})", variant, ahead, 1, at_least=True)
+        else:
+            yield Verdict("first save ÷ stages on two threads", variant, limit, 0.85, at_least=True)
+            yield Verdict("first save ÷ Metaflow", variant, metaflow, 6, at_least=True)
+            size = results.ratio("batch", variant, (OURS, "stored_bytes"), ("metaflow", "stored_bytes"))
+            yield Verdict("bytes on disk ÷ Metaflow's gzip", variant, size, 1, at_least=False)
+        if _kind(variant) == "ramp":
+            ratio = results.median("batch", variant, OURS, "stored_ratio")
+            yield Verdict("float32 ramp, raw : stored", variant, ratio, 20, at_least=True)
+
+
+def _save_again(results: Results) -> Iterator[Verdict]:
+    for variant in results.variants("batch"):
+        bound = 0.5 if variant.endswith("/10KiB") else 0.7
+        value = _to_limit(results, variant, "again_mbs", "hash2_mbs")
+        yield Verdict("save again ÷ BLAKE3 on two threads", variant, value, bound, at_least=True)
+
+
+def _load(results: Results) -> Iterator[Verdict]:
+    """Judge loads of data stored as it is; what was compressed is also decompressed, which no limit counts."""
+    for variant in results.variants("batch"):
+        if _kind(variant) in data.COMPRESSIBLE:
+            continue
+        value = _to_limit(results, variant, "load_mbs", "load_limit_mbs")
+        yield Verdict("verified load ÷ limit", variant, value, 0.7, at_least=True)
+        if variant.endswith("/10KiB"):
+            best = results.best_peer("batch", variant, "load_mbs")
+            ahead = _to_peer(results, variant, best, "load_mbs")
+            yield Verdict(f"verified load ÷ best peer ({best or 'none'})", variant, ahead, 2, at_least=True)
+
+
+def _second_version(results: Results) -> Iterator[Verdict]:
+    for variant in results.variants("insert"):
+        value = results.median("insert", variant, OURS, "added_kb")
+        yield Verdict("1 KiB inserted: kB added, mean", variant, value, 120, at_least=False)
+
+
+def _aged(results: Results) -> Iterator[Verdict]:
+    for variant in results.variants("aged"):
+        for what in ("open", "save", "load", "single"):
+            value = results.median("aged", variant, OURS, f"{what}_ratio")
+            yield Verdict(f"aged ÷ fresh store: {what}", variant, value, 2, at_least=False)
+
+
+def _memory(results: Results) -> Iterator[Verdict]:
+    for variant in results.variants("memory"):
+        for what in ("save", "load"):
+            value = results.median("memory", variant, OURS, f"{what}_mib")
+            yield Verdict(f"memory beyond the caller's, {what} (MiB)", variant, value, _BUDGET_MIB + 32, at_least=False)
+
+
+def _loop_gap(results: Results) -> Iterator[Verdict]:
+    for variant in results.variants("loop-gap"):
+        for what in ("save", "load"):
+            for quantile, bound in (("p99", 5), ("max", 20)):
+                value = results.median("loop-gap", variant, OURS, f"{what}_{quantile}_ms")
+                yield Verdict(f"event-loop gap, {what} {quantile} (ms)", variant, value, bound, at_least=False)
+
+
+def _lookups(results: Results) -> Iterator[Verdict]:
+    for variant in results.variants("lookups"):
+        value = results.median("lookups", variant, OURS, "lookups_per_second")
+        yield Verdict("look-ups a second", variant, value, 1e6, at_least=True)
+
+
+def _names(results: Results) -> Iterator[Verdict]:
+    for variant in results.variants("names"):
+        puts = results.median("names", variant, OURS, "puts_per_second")
+        page = results.median("names", variant, OURS, "page_max_ms")
+        yield Verdict("names put a second, one batch", variant, puts, 15_000, at_least=True)
+        yield Verdict("page of 1,000 names (ms, largest)", variant, page, 20, at_least=False)
+
+
+_JUDGES: tuple[Callable[[Results], Iterator[Verdict]], ...] = (
+    _first_save,
+    _save_again,
+    _load,
+    _second_version,
+    _aged,
+    _memory,
+    _loop_gap,
+    _lookups,
+    _names,
+)

@@ -1,0 +1,53 @@
+"""The peers by name. Their modules are imported only when used: each needs a package of its own."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benches.peers.contract import Peer
+
+OURS = "packhouse"
+MACHINE = "machine"
+"""Not a peer: under this name stand the machine's limits, measured beside every case."""
+
+_PLACES = {
+    OURS: "packhouse_store:PackhouseStore",
+    "metaflow": "metaflow_cas:MetaflowStore",
+    "obstore": "obstore_sync:ObstoreSync",
+    "obstore-async": "obstore_async:ObstoreAsync",
+    "icechunk": "icechunk_local:IcechunkLocal",
+    "diskcache": "diskcache_cache:DiskCache",
+    "fsspec": "fsspec_local:FsspecLocal",
+    "restic": "restic_backup:Restic",
+}
+
+NAMES = tuple(_PLACES)
+
+
+def find(name: str) -> type[Peer]:
+    """Import a peer.
+
+    Raises:
+        KeyError: for a name that is none of `NAMES`.
+        ImportError: where its package is not installed.
+    """
+    module, _, attribute = _PLACES[name].partition(":")
+    found: type[Peer] = getattr(importlib.import_module(f"benches.peers.{module}"), attribute)
+    return found
+
+
+def name_of(peer: type[Peer]) -> str:
+    """Tell the name that `find` finds a peer by."""
+    place = f"{peer.__module__.rpartition('.')[2]}:{peer.__name__}"
+    return next(name for name, known in _PLACES.items() if known == place)
+
+
+def why_not(name: str) -> str | None:
+    """Tell why a peer cannot take part, or None when it can."""
+    try:
+        find(name)
+    except ImportError as error:
+        return f"not installed ({error})"
+    return None
