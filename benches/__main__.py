@@ -8,6 +8,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -15,7 +16,9 @@ from benches import cases, machine, peers, runner
 from benches.report import picture, table
 from benches.results import Results
 from benches.scale import SCALES
-from benches.task import Outcome
+
+if TYPE_CHECKING:
+    from benches.task import Outcome
 
 _RESULTS = Path("bench-results")
 

@@ -11,7 +11,6 @@ Three kinds of data that pipelines keep and one that no compressor shortens:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,8 @@ import numpy as np
 from benches.json_lines import json_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.random import Generator
 
 KINDS = ("random", "json", "ramp", "noise")
@@ -73,7 +74,7 @@ def _blocks(kind: str, seed: int) -> Iterator[bytes]:
         number += 1
 
 
-def _random(generator: Generator, number: int) -> bytes:
+def _random(generator: Generator, _number: int) -> bytes:
     return generator.integers(0, 2**64 - 1, _BLOCK // 8, dtype=np.uint64, endpoint=True).tobytes()
 
 
@@ -81,7 +82,7 @@ def _json(generator: Generator, number: int) -> bytes:
     return json_lines(generator, number)
 
 
-def _ramp(generator: Generator, number: int) -> bytes:
+def _ramp(_generator: Generator, number: int) -> bytes:
     length = _BLOCK // 4
     start = number * length
     period, offset = divmod(start, _RAMP_PERIOD)
@@ -90,7 +91,7 @@ def _ramp(generator: Generator, number: int) -> bytes:
     return (steps * np.float32(2.0 ** (period % 64))).tobytes()
 
 
-def _noise(generator: Generator, number: int) -> bytes:
+def _noise(generator: Generator, _number: int) -> bytes:
     return (generator.random(_BLOCK // 4, dtype=np.float32) - np.float32(0.5)).tobytes()
 
 

@@ -6,9 +6,11 @@ import importlib
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _ROOT = Path(__file__).resolve().parents[1]
 _LOOKUP_BENCH = _ROOT / "rust" / "engine" / "benches" / "lookup.rs"

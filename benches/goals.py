@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from benches import data
 from benches.peers import MACHINE, OURS
-from benches.results import Results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benches.results import Results
 
 _BUDGET_MIB = 64
 """The default byte budget of a store."""

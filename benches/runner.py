@@ -8,14 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benches import cases, disk, peers
-from benches.cases.contract import Case
-from benches.scale import Scale
 from benches.task import Outcome, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from benches.cases.contract import Case
+    from benches.scale import Scale
 
 _ROOT = Path(__file__).resolve().parents[1]
 _REST = 3

@@ -13,7 +13,7 @@ from benches import data, disk, peers
 from benches.cases.aged_writer import SIZE, blob_number
 from benches.cases.contract import Case, Column, Metrics, Setting
 from benches.measure import lap, quantile
-from benches.peers.contract import Peer
+from benches.peers.contract import Peer, let_go
 
 _WRITERS = 8
 _BATCH = 1_000
@@ -103,9 +103,9 @@ async def _uses(peer: Peer, setting: Setting, *, seed: int) -> _Use:
     with lap() as save:
         await peer.save_durably(batch)
     keys = await peer.save_durably(old)
-    await peer.load(keys, lambda blob: None)
+    await peer.load(keys, let_go)
     with lap() as load:
-        await peer.load(keys, lambda blob: None)
+        await peer.load(keys, let_go)
     seconds: list[float] = []
     for blob in singles:
         with lap() as single:

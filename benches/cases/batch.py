@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -12,9 +11,11 @@ from benches import data, disk
 from benches.cases.batch_limits import batch_limits
 from benches.cases.contract import Case, Column, Metrics, Setting
 from benches.measure import lap, megabytes_a_second
-from benches.peers.contract import Peer
+from benches.peers.contract import Peer, let_go
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typing_extensions import Buffer
 
 
@@ -66,7 +67,7 @@ async def _rehearse(peer: Peer) -> None:
     """Go through all calls once: imports, thread pools and caches are there before the clock runs."""
     await peer.open()
     keys = await peer.save_durably(data.blobs("random", count=4, size=10 << 10, seed=2))
-    await peer.load(keys, lambda blob: None)
+    await peer.load(keys, let_go)
     await peer.close()
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
 from benches import data
-from benches.cases.contract import Metrics, Setting
 from benches.cases.stages import stage_costs
 from benches.measure import lap, megabytes_a_second
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from benches.cases.contract import Metrics, Setting
+
 _WRITE = 8 << 20
 _VECTORS = 512
-_SMALL = 1 << 20
+_LARGE = 1 << 20
 
 
 async def batch_limits(setting: Setting) -> Metrics:
@@ -38,6 +42,7 @@ async def batch_limits(setting: Setting) -> Metrics:
     }
     metrics: Metrics = {f"{name}_mbs": megabytes_a_second(shape.total, spent) for name, spent in seconds.items()}
     metrics["bytes"] = shape.total
+    metrics["hash2_mbs"] = max(metrics["hash2_mbs"], metrics["hash1_mbs"])  # small calls wait for each other's GIL
     metrics["load_limit_mbs"] = min(metrics["read_mbs"], metrics["hash2_mbs"])
     metrics["save_limit_mbs"] = min(metrics["write_mbs"], metrics["hash2_mbs"])
     if kind in data.COMPRESSIBLE:
@@ -64,15 +69,17 @@ def _hash_one(blobs: Sequence[bytes]) -> float:
 
 
 def _hash_two(blobs: Sequence[bytes]) -> float:
-    """Hash on two threads: small blobs by calls from both, large ones by the package's own threads."""
-    if len(blobs[0]) >= _SMALL:
-        with lap() as spent:
-            for blob in blobs:
-                blake3(blob, max_threads=2).digest()
-        return spent.seconds
-    with ThreadPoolExecutor(2) as pool, lap() as spent:
-        list(pool.map(_hash_one, (blobs[0::2], blobs[1::2])))
-    return spent.seconds
+    """Hash on two threads, by calls from both and, where blobs are large, by the package's own: the faster counts."""
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(_hash_one, blobs[:1]).result()
+        with lap() as calls:
+            list(pool.map(_hash_one, (blobs[0::2], blobs[1::2])))
+    if len(blobs[0]) < _LARGE:
+        return calls.seconds
+    with lap() as inside:
+        for blob in blobs:
+            blake3(blob, max_threads=2).digest()
+    return min(calls.seconds, inside.seconds)
 
 
 def _write(path: Path, blobs: Sequence[bytes]) -> float:
@@ -111,13 +118,18 @@ def _read(path: Path, blobs: Sequence[bytes]) -> float:
     """Read the file just written, blob by blob, each into bytes made for it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        for timed in (False, True):
-            offset = 0
-            with lap() as spent:
-                for blob in blobs:
-                    offset += len(os.pread(descriptor, len(blob), offset))
-            if timed and offset != sum(map(len, blobs)):
-                raise OSError(f"short read from {path}")
+        _read_all(descriptor, blobs)
+        with lap() as spent:
+            read = _read_all(descriptor, blobs)
     finally:
         os.close(descriptor)
+    if read != sum(map(len, blobs)):
+        raise OSError(f"short read from {path}")
     return spent.seconds
+
+
+def _read_all(descriptor: int, blobs: Sequence[bytes]) -> int:
+    offset = 0
+    for blob in blobs:
+        offset += len(os.pread(descriptor, len(blob), offset))
+    return offset

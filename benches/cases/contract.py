@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benches import disk
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
     from benches.peers.contract import Peer
     from benches.scale import Scale
 
@@ -50,8 +51,8 @@ class Case:
     columns: tuple[Column, ...]
     run: Callable[[type[Peer], Setting], Awaitable[Metrics]]
     limit: Callable[[Setting], Awaitable[Metrics]] | None = None
-    variants: Callable[[Scale], tuple[str, ...]] = lambda scale: ("",)
-    many_files: Callable[[str], bool] = lambda variant: False
+    variants: Callable[[Scale], tuple[str, ...]] = lambda _scale: ("",)
+    many_files: Callable[[str], bool] = lambda _variant: False
     """Whether a variant makes many small files: then nothing is deleted between its workers, because deleting slows
     the making of files for a while."""
     ours_alone: bool = False

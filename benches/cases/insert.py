@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import statistics
+from typing import TYPE_CHECKING
 
 from benches import data, disk
 from benches.cases.contract import Case, Column, Metrics, Setting
 from benches.measure import lap, megabytes_a_second
-from benches.peers.contract import Peer
+
+if TYPE_CHECKING:
+    from benches.peers.contract import Peer
 
 _INSERTED = 1 << 10
 

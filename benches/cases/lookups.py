@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from benches import engine_hooks
 from benches.cases.contract import Case, Column, Metrics, Setting
-from benches.peers.contract import Peer
+
+if TYPE_CHECKING:
+    from benches.peers.contract import Peer
 
 _SEGMENTS = 16
 
 
-async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
+async def run(_peer_class: type[Peer], setting: Setting) -> Metrics:
     """Measure the engine by its own function or its Rust bench.
 
     Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,11 +11,14 @@ import anyio
 from benches import data
 from benches.cases.contract import Case, Column, Metrics, Setting
 from benches.measure import quantile
-from benches.peers.contract import Peer
-from benches.scale import Scale
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+
     from typing_extensions import Buffer
+
+    from benches.peers.contract import Peer
+    from benches.scale import Scale
 
 _TICK = 0.001
 _IDLE_SECONDS = 1.0
@@ -91,7 +93,7 @@ async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
     return saving.metrics("save") | loading.metrics("load")
 
 
-async def limit(setting: Setting) -> Metrics:
+async def limit(_setting: Setting) -> Metrics:
     """Watch an idle loop: what the machine itself holds up."""
     gaps = _Gaps()
     async with gaps.watching():

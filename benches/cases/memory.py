@@ -5,7 +5,7 @@ from __future__ import annotations
 from benches import data
 from benches.cases.contract import Case, Column, Metrics, Setting
 from benches.measure import MemoryPeak
-from benches.peers.contract import Peer
+from benches.peers.contract import Peer, let_go
 
 
 async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
@@ -19,7 +19,7 @@ async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
     peer = peer_class(setting.folder / "store")
     await peer.open()
     keys = await peer.save_durably(data.blobs("random", count=2, size=1 << 10, seed=2))
-    await peer.load(keys, lambda blob: None)
+    await peer.load(keys, let_go)
 
     blobs = data.blobs(kind, count=shape.count, size=shape.size)
     peak = MemoryPeak()
@@ -28,7 +28,7 @@ async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
     del blobs
 
     peak = MemoryPeak()
-    await peer.load(keys, lambda blob: None)
+    await peer.load(keys, let_go)
     loading = max(peak.rise() - shape.size, 0)
     await peer.close()
     return {"save_mib": saving / 2**20, "load_mib": loading / 2**20}

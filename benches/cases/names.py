@@ -61,6 +61,6 @@ CASE = Case(
         Column("names", "names in the store"),
     ),
     run=run,
-    many_files=lambda variant: True,
+    many_files=lambda _variant: True,
     ours_alone=True,
 )

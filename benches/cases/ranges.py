@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from benches import data
 from benches.cases.contract import Case, Column, Metrics, Setting
 from benches.measure import megabytes_a_second, quantile
-from benches.peers.contract import Peer
 from benches.scale import KIB, MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from typing_extensions import Buffer
+
+    from benches.peers.contract import Peer
 
 _SMALL = 64 * KIB
 _LARGE = 4 * MIB

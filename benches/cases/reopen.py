@@ -7,11 +7,15 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benches import data, peers
 from benches.cases.contract import Case, Column, Metrics, Setting
-from benches.peers.contract import Peer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benches.peers.contract import Peer
 
 _SIZE = 10 << 10
 _BLOBS = 1_000
@@ -57,6 +61,6 @@ CASE = Case(
     ),
     run=run,
     limit=limit,
-    many_files=lambda variant: True,
+    many_files=lambda _variant: True,
     rounds=1,
 )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from benches import data, disk
 from benches.cases.contract import Case, Column, Metrics, Setting
 from benches.measure import quantile
-from benches.peers.contract import Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from benches.peers.contract import Peer
 
 _SIZE = 10 << 10
 _REHEARSALS = 3
@@ -76,5 +80,5 @@ CASE = Case(
     ),
     run=run,
     limit=limit,
-    many_files=lambda variant: True,
+    many_files=lambda _variant: True,
 )

@@ -12,11 +12,12 @@ from blake3 import blake3
 from benches import data, disk
 from benches.cases.contract import Case, Column, Metrics, Setting
 from benches.measure import lap, megabytes_a_second
-from benches.peers.contract import Peer
-from benches.scale import Scale
+from benches.peers.contract import Peer, let_go
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from benches.scale import Scale
 
 _CHANGED = 4 << 10
 
@@ -66,7 +67,7 @@ async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
     loads: list[float] = []
     for _ in range(3):
         with lap() as load:
-            await peer.load(keys, lambda blob: None)
+            await peer.load(keys, let_go)
         loads.append(megabytes_a_second(scale.versioned_bytes, load.seconds))
     stored = disk.usage(peer.folder).length
     await peer.close()

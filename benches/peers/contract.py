@@ -5,15 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from benches import disk
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from typing_extensions import Buffer
 
 Take = Callable[["Buffer"], None]
+
+
+def let_go(_blob: Buffer) -> None:
+    """Take a loaded blob and keep nothing of it."""
 
 
 class Peer(ABC):
@@ -38,9 +43,9 @@ class Peer(ABC):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    async def prepare(self, blobs: Sequence[bytes]) -> None:
+    async def prepare(self, blobs: Sequence[bytes]) -> None:  # noqa: ARG002 - most have nothing to lay out
         """Lay out the blobs as the peer wants to be given them; not timed."""
-        return None
+        return
 
     @abstractmethod
     async def open(self) -> None:
@@ -48,7 +53,7 @@ class Peer(ABC):
 
     async def close(self) -> None:
         """Let go of the store."""
-        return None
+        return
 
     @abstractmethod
     async def save(self, blobs: Sequence[bytes]) -> list[str]:

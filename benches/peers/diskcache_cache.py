@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -11,6 +10,8 @@ from diskcache import Cache
 from benches.peers.contract import Peer, Take
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typing_extensions import Buffer
 
 

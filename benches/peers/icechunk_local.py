@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import icechunk
@@ -12,6 +11,8 @@ import zarr
 from benches.peers.contract import Peer, Take
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from typing_extensions import Buffer
 
 _CHUNK = 16 << 20

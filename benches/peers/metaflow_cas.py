@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from metaflow.datastore.content_addressed_store import ContentAddressedStore
@@ -11,6 +10,8 @@ from metaflow.plugins.datastores.local_storage import LocalStorage
 from benches.peers.contract import Peer, Take
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typing_extensions import Buffer
 
 

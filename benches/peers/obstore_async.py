@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
@@ -12,6 +11,8 @@ from obstore.store import LocalStore
 from benches.peers.contract import Peer, Take
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from typing_extensions import Buffer
 
 _IN_FLIGHT = 16

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import importlib
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
-
-import packhouse
+from typing import TYPE_CHECKING, Any
 
 from benches.peers.contract import Peer, Take
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
     from typing_extensions import Buffer
+
+
+_packhouse: Any = importlib.import_module("packhouse")
+if not hasattr(_packhouse, "open"):
+    raise ImportError("packhouse is not built")
 
 
 class PackhouseStore(Peer):
@@ -24,11 +29,11 @@ class PackhouseStore(Peer):
     blocks = False
     splits = True
 
-    store: packhouse.BlobStore
+    store: Any
 
     async def open(self) -> None:
         self._exits = AsyncExitStack()
-        self.store = await self._exits.enter_async_context(packhouse.open(self.folder))
+        self.store = await self._exits.enter_async_context(_packhouse.open(self.folder))
 
     async def close(self) -> None:
         await self._exits.aclose()
@@ -42,7 +47,8 @@ class PackhouseStore(Peer):
             del loaded
 
     async def load_range(self, key: str, start: int, stop: int) -> Buffer:
-        return await self.store.load_range(key, start, stop)
+        part: Buffer = await self.store.load_range(key, start, stop)
+        return part
 
     async def put_names(self, documents: Mapping[str, object]) -> None:
         """Put all documents in one durable batch."""

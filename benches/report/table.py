@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from typing import TYPE_CHECKING
+
 from rich.table import Table
 
 from benches import cases, peers
-from benches.cases.contract import Case, Column
 from benches.goals import Verdict, verdicts
-from benches.results import Results, Spread
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benches.cases.contract import Case, Column
+    from benches.results import Results, Spread
 
 
 def show(results: Results, console: Console) -> None:
@@ -16,8 +21,8 @@ def show(results: Results, console: Console) -> None:
     if results.packages:
         console.print(_peer_table(results))
     for name in cases.NAMES:
-        for variant in results.variants(name):
-            console.print(_case_table(results, cases.find(name), variant))
+        if results.variants(name):
+            console.print(_case_table(results, cases.find(name)))
     judged = verdicts(results)
     if judged and peers.OURS in results.packages:
         console.print(_goal_table(judged))
@@ -37,22 +42,26 @@ def _peer_table(results: Results) -> Table:
     return table
 
 
-def _case_table(results: Results, case: Case, variant: str) -> Table:
-    table = Table(title=f"{case.title} · {variant}" if variant else case.title, title_justify="left")
+def _case_table(results: Results, case: Case) -> Table:
+    table = Table(title=case.title, title_justify="left")
+    variants = results.variants(case.name)
+    if any(variants):
+        table.add_column("data")
     table.add_column("")
     for column in case.columns:
         table.add_column(column.title, justify="right")
-    if case.limit is not None:
-        cells = [_limit_cell(results, case, variant, column) for column in case.columns]
-        table.add_row("machine's limit", *cells, style="dim")
-    for peer in results.peers(case.name, variant):
-        found = peers.find(peer)
-        error = results.error(case.name, variant, peer)
-        cells = [_cell(results, case, variant, peer, column) for column in case.columns]
-        if error is not None and not any(cells):
-            cells[0] = error
-        style = "bold" if peer == peers.OURS else ""
-        table.add_row(found.label, *cells, style=style)
+    for variant in variants:
+        table.add_section()
+        data = [variant] if any(variants) else []
+        if case.limit is not None:
+            cells = [_limit_cell(results, case, variant, column) for column in case.columns]
+            table.add_row(*data, "machine's limit", *cells, style="dim")
+        for peer in results.peers(case.name, variant):
+            cells = [_cell(results, case, variant, peer, column) for column in case.columns]
+            error = results.error(case.name, variant, peer)
+            if error is not None and not any(cells):
+                cells[0] = error
+            table.add_row(*data, peers.find(peer).label, *cells, style="bold" if peer == peers.OURS else "")
     return table
 
 

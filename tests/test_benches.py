@@ -1,0 +1,119 @@
+"""The benchmarks run: figures, goals and a picture come out, for one peer that is here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from benches import data, peers
+from benches.goals import verdicts
+from benches.results import Results
+from benches.task import Outcome, Task
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def _bench(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        "-m",
+        "benches",
+        "--tiny",
+        "--scratch",
+        str(tmp_path),
+        "--json",
+        str(tmp_path / "r.json"),
+    ]
+    return subprocess.run([*command, *arguments], cwd=_ROOT, capture_output=True, text=True, check=False)
+
+
+def _anyone() -> str:
+    present = [name for name in (peers.OURS, "fsspec", "obstore") if peers.why_not(name) is None]
+    if not present:
+        pytest.skip("no peer is installed")
+    return present[0]
+
+
+def test_a_bench_run_ends_with_figures_and_a_picture(tmp_path: Path) -> None:
+    peer = _anyone()
+    picture = tmp_path / "picture.svg"
+    asked = ["--cases", "batch", "--variants", "random/10KiB", "--peers", peer, "--svg", str(picture)]
+    ended = _bench(tmp_path, *asked)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    results = Results.read(tmp_path / "r.json")
+    for metric in ("save_mbs", "again_mbs", "load_mbs"):
+        measured = results.median("batch", "random/10KiB", peer, metric)
+        assert measured is not None
+        assert measured > 0
+    assert results.ratio("batch", "random/10KiB", (peer, "save_mbs"), (peers.MACHINE, "save_limit_mbs"))
+    assert ET.parse(picture).getroot().tag.endswith("svg")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("scratch-")] == []
+
+
+def test_what_failed_is_said_and_fails_the_run(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text(
+        json.dumps(
+            {
+                "scale": "tiny",
+                "machine": {},
+                "packages": {},
+                "absent": {},
+                "outcomes": [
+                    {
+                        "task": {
+                            "case": "single",
+                            "variant": "",
+                            "peer": "fsspec",
+                            "round": 0,
+                            "scale": "tiny",
+                            "folder": "",
+                        },
+                        "seconds": 1.0,
+                        "metrics": {},
+                        "error": "no space left",
+                    }
+                ],
+            }
+        )
+    )
+    assert _bench(tmp_path, "--show", str(tmp_path / "r.json")).returncode == 1
+
+
+@pytest.mark.parametrize("kind", data.KINDS)
+def test_data_is_the_same_in_every_process_and_no_blob_comes_twice(kind: str) -> None:
+    blobs = data.blobs(kind, count=40, size=300_000)
+    assert blobs == data.blobs(kind, count=40, size=300_000)
+    assert {len(blob) for blob in blobs} == {300_000}
+    assert len(set(blobs)) == len(blobs)
+
+
+def test_goals_compare_rounds_of_one_run_pairwise() -> None:
+    def outcome(peer: str, number: int, **metrics: float) -> Outcome:
+        return Outcome(Task("batch", "random/4MiB", peer, number, "tiny", ""), 1.0, metrics)
+
+    slow, fast = {"save_limit_mbs": 100.0, "hash2_mbs": 1000.0}, {"save_limit_mbs": 1000.0, "hash2_mbs": 1000.0}
+    results = Results(
+        "tiny",
+        {},
+        {},
+        {},
+        [
+            outcome(peers.MACHINE, 0, **slow),
+            outcome(peers.OURS, 0, save_mbs=80.0, again_mbs=600.0),
+            outcome(peers.MACHINE, 1, **fast),
+            outcome(peers.OURS, 1, save_mbs=800.0, again_mbs=600.0),
+            outcome("metaflow", 0, save_mbs=5.0),
+        ],
+    )
+    found = {verdict.goal: verdict for verdict in verdicts(results)}
+    assert found["first save ÷ limit"].value == pytest.approx(0.8)
+    assert found["first save ÷ limit"].met
+    assert found["first save ÷ Metaflow"].value == pytest.approx(16)
+    assert found["first save ÷ Metaflow"].met is False
+    assert found["save again ÷ BLAKE3 on two threads"].met is False
+    assert found["verified load ÷ limit"].met is None
