@@ -37,8 +37,15 @@ def main() -> int:
         console.print(f"raw results: {asked.json}")
     table.show(results, console)
     if asked.svg is not None:
-        picture.write(results, asked.svg)
+        try:
+            picture.write(results, asked.svg)
+        except ValueError as error:
+            console.print(f"no picture: {error}")
+            return 1
         console.print(f"picture: {asked.svg}")
+    if not outcomes:
+        console.print("nothing was measured")
+        return 1
     failed = [outcome for outcome in outcomes if outcome.error and not outcome.error.startswith("not offered")]
     return 1 if failed else 0
 
@@ -47,7 +54,7 @@ def _measure(asked: argparse.Namespace, console: Console) -> Results:
     absent = {name: reason for name in asked.peers or peers.NAMES if (reason := peers.why_not(name)) is not None}
     present = [name for name in asked.peers or peers.NAMES if name not in absent]
     asked.scratch.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=asked.scratch))
+    scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=asked.scratch)).resolve()
     scale = SCALES[asked.scale]
     if asked.rounds is not None:
         scale = replace(scale, rounds=asked.rounds)

@@ -43,7 +43,7 @@ class Plan:
         return min(self.scale.rounds, case.rounds or self.scale.rounds)
 
     def variants_of(self, case: Case) -> list[str]:
-        return [variant for variant in case.variants(self.scale) if self.variants in variant]
+        return [variant for variant in case.variants(self.scale) if not variant or self.variants in variant]
 
     def peers_of(self, case: Case) -> list[str]:
         """Tell who takes part: the machine first, then ours, then the others."""

@@ -53,7 +53,7 @@ class Restic(Peer):
             await self.prepare(blobs)
         lines = self._run("backup", "--json", "--force", str(self._memory / "batch")).splitlines()
         summary: dict[str, Any] = json.loads(lines[-1])
-        return [f"{summary['snapshot_id']}:{at}" for at in range(len(blobs))]
+        return [f"{summary['snapshot_id']}:{self._memory}/batch/{at}" for at in range(len(blobs))]
 
     async def load(self, keys: Sequence[str], take: Take) -> None:
         if len(keys) == 1:
@@ -63,7 +63,7 @@ class Restic(Peer):
         for snapshot in dict.fromkeys(key.partition(":")[0] for key in keys):
             self._run("restore", snapshot, "--target", str(target))
         for key in keys:
-            take((target / self._memory.relative_to("/") / "batch" / key.partition(":")[2]).read_bytes())
+            take(target.joinpath(key.partition(":")[2].lstrip("/")).read_bytes())
         shutil.rmtree(target)
 
     async def load_range(self, key: str, start: int, stop: int) -> Buffer:
@@ -74,8 +74,8 @@ class Restic(Peer):
         return subprocess.run(["restic", "version"], check=True, capture_output=True, text=True).stdout.strip()
 
     def _dump(self, key: str) -> bytes:
-        snapshot, _, name = key.partition(":")
-        return self._run("dump", snapshot, str(self._memory / "batch" / name))
+        snapshot, _, path = key.partition(":")
+        return self._run("dump", snapshot, path)
 
     def _run(self, *arguments: str) -> bytes:
         environment = {**os.environ, "RESTIC_REPOSITORY": str(self.folder), "RESTIC_PASSWORD": "benchmark"}

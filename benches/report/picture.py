@@ -66,7 +66,8 @@ def _draw(results: Results, variant: str, panel: _Panel, left: int, top: int) ->
     values = {peer: results.median("batch", variant, peer, metric) for peer in rows}
     bound = results.median("batch", variant, peers.MACHINE, limit)
     highest = max([value for value in (*values.values(), bound) if value is not None], default=1.0)
-    yield _text(left, top, f"{_shape(results, variant)}: {title}, MB/s", "head")
+    told = "" if bound is None else f" (limit {bound:,.0f})"
+    yield _text(left, top, f"{_shape(results, variant)}: {title}, MB/s{told}", "head")
     for at, (peer, value) in enumerate(values.items()):
         y = top + 10 + at * _ROW
         found = peers.find(peer)
@@ -87,7 +88,7 @@ def _draw(results: Results, variant: str, panel: _Panel, left: int, top: int) ->
 def _shape(results: Results, variant: str) -> str:
     shape = SCALES[results.scale].shape(variant.partition("/")[2])
     size = f"{shape.size >> 20} MiB" if shape.size >= 1 << 20 else f"{shape.size >> 10} KiB"
-    return f"{shape.count:,} blobs of {size}"
+    return f"{shape.count:,} × {size}"
 
 
 def _footer(results: Results) -> str:
