@@ -14,7 +14,6 @@ const LARGEST: u32 = (1 << 24) - 1;
 ///
 /// Invariant of checked parameters: 64 ≤ min < avg < max < 2^24.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Params {
     /// No chunk but a blob's last is shorter.
     pub min: u32,
