@@ -23,6 +23,8 @@ pub mod disk;
 pub mod error;
 pub mod format;
 pub mod id;
+mod index;
+pub mod store;
 
 pub use cancel::Cancel;
 pub use digest::Digest;

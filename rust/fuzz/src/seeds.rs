@@ -28,7 +28,17 @@ pub fn frames() -> Vec<Vec<u8>> {
         let digest = if kind == FrameKind::Node { hash_node(raw) } else { hash(raw) };
         let (stored, raw) = (encoded.payload.len() as u32, raw.len() as u32);
         let mut out = Vec::new();
-        FrameHeader { kind, codec: encoded.codec, group: encoded.group, stored, raw, digest }.encode(&mut out).unwrap();
+        FrameHeader {
+            kind,
+            codec: encoded.codec,
+            group: encoded.group,
+            stored,
+            raw,
+            digest,
+            sum: FrameHeader::sum_of(encoded.codec, &encoded.payload),
+        }
+        .encode(&mut out)
+        .unwrap();
         out.extend_from_slice(&encoded.payload);
         out
     };

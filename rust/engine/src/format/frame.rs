@@ -1,7 +1,7 @@
 //! Frames: a header that says how a chunk or a recipe node is stored, then its payload. Frames stand back to back in a pack.
 
 use super::MAX_CHUNK;
-use super::cursor::{Cursor, Fields, What};
+use super::cursor::{Cursor, Fields, What, crc};
 use crate::{Digest, Result};
 
 /// Bytes of a frame's header.
@@ -55,6 +55,8 @@ pub struct FrameHeader {
     pub raw: u32,
     /// Digest of what it decodes to.
     pub digest: Digest,
+    /// [`FrameHeader::sum_of`] the payload.
+    pub sum: u32,
 }
 
 impl FrameHeader {
@@ -68,7 +70,7 @@ impl FrameHeader {
         }
         let mut fields = Fields::new(WHAT, out);
         fields.put(&MAGIC).u8(self.kind as u8).u8(self.codec as u8).u8(self.group).u8(0);
-        fields.u32(self.stored).u32(self.raw).put(self.digest.as_bytes()).zeros::<12>().seal();
+        fields.u32(self.stored).u32(self.raw).put(self.digest.as_bytes()).zeros::<8>().u32(self.sum).seal();
         Ok(())
     }
 
@@ -87,7 +89,7 @@ impl FrameHeader {
             1 => Codec::Zstd,
             other => return Err(WHAT.newer("codec", format_args!("names the unknown codec {other}"))),
         };
-        let header = Self { kind, codec, group, stored: cursor.u32()?, raw: cursor.u32()?, digest: cursor.digest()? };
+        let (stored, raw, digest) = (cursor.u32()?, cursor.u32()?, cursor.digest()?);
         let (key, dictionary) = (cursor.u32()?, cursor.u32()?);
         if cipher != 0 || key != 0 {
             return Err(WHAT.newer("cipher", format_args!("names the cipher {cipher} and the key {key}: encrypted")));
@@ -95,10 +97,30 @@ impl FrameHeader {
         if dictionary != 0 {
             return Err(WHAT.newer("dictionary", format_args!("names the dictionary {dictionary}")));
         }
-        cursor.reserved::<4>()?;
+        let header = Self { kind, codec, group, stored, raw, digest, sum: cursor.u32()? };
         cursor.end()?;
         header.check().map_err(|field| WHAT.bad(format_args!("has an impossible {field}")))?;
         Ok(header)
+    }
+
+    /// The checksum of a payload: its crc where it is compressed, for more than one payload can decode to the same bytes; 0 where
+    /// the digest covers the payload itself.
+    pub fn sum_of(codec: Codec, payload: &[u8]) -> u32 {
+        match codec {
+            Codec::Raw => 0,
+            Codec::Zstd => crc(payload),
+        }
+    }
+
+    /// Hold a payload against its checksum.
+    ///
+    /// # Errors
+    /// `frame-payload`: it is not what was written.
+    pub fn check_payload(&self, payload: &[u8]) -> Result<()> {
+        if payload.len() as u64 == u64::from(self.stored) && Self::sum_of(self.codec, payload) == self.sum {
+            return Ok(());
+        }
+        Err(What("frame-payload", "frame payload").bad("does not match its checksum"))
     }
 
     /// Bytes of header and payload together.
@@ -114,8 +136,9 @@ impl FrameHeader {
             return Err("raw length");
         }
         match (self.codec, self.group) {
-            (Codec::Raw, 0) if self.stored == self.raw => Ok(()),
-            (Codec::Raw, 0) => Err("pair of lengths"),
+            (Codec::Raw, 0) if self.stored != self.raw => Err("pair of lengths"),
+            (Codec::Raw, 0) if self.sum != 0 => Err("payload checksum"),
+            (Codec::Raw, 0) => Ok(()),
             (Codec::Zstd, 0 | 2 | 4 | 8) => Ok(()),
             _ => Err("group width"),
         }

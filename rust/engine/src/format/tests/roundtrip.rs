@@ -51,8 +51,10 @@ pub(super) fn entries() -> impl Strategy<Value = Entry> {
 fn headers() -> impl Strategy<Value = FrameHeader> {
     let codec =
         prop_oneof![Just((Codec::Raw, 0)), prop::sample::select(vec![0, 2, 4, 8]).prop_map(|g| (Codec::Zstd, g))];
-    (kinds(), codec, 0..=MAX_CHUNK, 0..=MAX_CHUNK, digests()).prop_map(|(kind, (codec, group), stored, raw, digest)| {
-        FrameHeader { kind, codec, group, stored, raw: if codec == Codec::Raw { stored } else { raw }, digest }
+    let lengths = (0..=MAX_CHUNK, 0..=MAX_CHUNK);
+    (kinds(), codec, lengths, digests(), any::<u32>()).prop_map(|(kind, (codec, group), (stored, raw), digest, sum)| {
+        let (raw, sum) = if codec == Codec::Raw { (stored, 0) } else { (raw, sum) };
+        FrameHeader { kind, codec, group, stored, raw, digest, sum }
     })
 }
 

@@ -47,7 +47,9 @@ pub(super) fn pack() -> (Vec<u8>, Footer) {
             root: kind == FrameKind::Chunk && raw_len != 400,
             batch: (raw_len != 0).then_some(1),
         });
-        FrameHeader { kind, codec, group: 0, stored, raw: raw_len, digest }.encode(&mut out).unwrap();
+        FrameHeader { kind, codec, group: 0, stored, raw: raw_len, digest, sum: FrameHeader::sum_of(codec, &payload) }
+            .encode(&mut out)
+            .unwrap();
         out.extend(payload);
     }
     let blob: Vec<u8> = contents().into_iter().take(2).flat_map(|(_, _, raw)| raw).collect();

@@ -1,0 +1,217 @@
+//! All segments of a store, level by level: which there are, and what they know about a key.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::segment::Segment;
+use crate::digest::Digest;
+use crate::disk::Disk;
+use crate::error::At;
+use crate::format::blob::BlobEntry;
+use crate::format::segment::SegmentName;
+use crate::format::{Entry, FrameKind};
+use crate::id::Id;
+use crate::{Error, Result};
+
+/// Level folders, `index/0` to `index/7`.
+pub(crate) const LEVELS: u8 = 8;
+
+/// The path of a level's folder.
+pub(crate) fn level_dir(level: u8) -> String {
+    format!("index/{level}")
+}
+
+/// A view of the index at one moment; it never changes.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    /// Counts the changes that this process has seen.
+    pub(crate) generation: u64,
+    /// Level 0 first.
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// Segments whose file begins with a small pack, by the pack's id.
+    embedded: HashMap<Id, usize>,
+    /// Segments that could not be opened, and why.
+    pub(crate) broken: Vec<(String, Error)>,
+}
+
+/// What a look-up found, and the first damage that it met on its way.
+#[derive(Debug)]
+pub(crate) struct Found<T> {
+    pub(crate) hits: Vec<T>,
+    pub(crate) damage: Option<Error>,
+}
+
+impl Snapshot {
+    fn new(generation: u64, segments: Vec<Arc<Segment>>, broken: Vec<(String, Error)>) -> Self {
+        let embedded = segments
+            .iter()
+            .enumerate()
+            .filter(|(_, segment)| segment.name().pack_len > 0)
+            .map(|(at, segment)| (segment.name().id, at))
+            .collect();
+        Self { generation, segments, embedded, broken }
+    }
+
+    /// The segment whose file holds this small pack.
+    pub(crate) fn embedded(&self, pack: &Id) -> Option<&Arc<Segment>> {
+        self.embedded.get(pack).and_then(|&at| self.segments.get(at))
+    }
+
+    /// Segments in one level.
+    pub(crate) fn level(&self, level: u8) -> impl Iterator<Item = &Arc<Segment>> {
+        self.segments.iter().filter(move |segment| segment.level() == level)
+    }
+
+    /// Call `take` with every entry of a chunk or node until it says that it has seen enough.
+    pub(crate) fn chunks(
+        &self,
+        digest: &Digest,
+        kind: FrameKind,
+        take: &mut dyn FnMut(&Entry, &Segment) -> Result<bool>,
+    ) -> Result<Option<Error>> {
+        let mut damage = self.broken.first().map(|(_, error)| error.clone());
+        let mut entries = Vec::new();
+        for segment in &self.segments {
+            entries.clear();
+            match segment.chunks(digest, &mut entries) {
+                Ok(()) => {}
+                Err(error) => damage = damage.or(Some(error)),
+            }
+            for entry in entries.iter().filter(|entry| entry.kind == kind) {
+                if take(entry, segment)? {
+                    return Ok(damage);
+                }
+            }
+        }
+        Ok(damage)
+    }
+
+    /// Every entry of a large blob.
+    pub(crate) fn blobs(&self, key: &Digest) -> Found<BlobEntry> {
+        let mut found = Found { hits: Vec::new(), damage: self.broken.first().map(|(_, error)| error.clone()) };
+        for segment in &self.segments {
+            if let Err(error) = segment.blobs(key, &mut found.hits) {
+                found.damage = found.damage.or(Some(error));
+            }
+        }
+        found
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Levels {
+    disk: Arc<dyn Disk>,
+    state: RwLock<Option<Arc<Snapshot>>>,
+    refreshing: Mutex<()>,
+    /// Bytes of index that may still be kept in memory.
+    budget: Arc<AtomicU64>,
+}
+
+/// The index of 100 million chunks has about this many bytes of filters and fan-out; beyond it blocks are read when needed.
+const RESIDENT: u64 = 96 * 1024 * 1024;
+
+impl Levels {
+    pub(crate) fn new(disk: Arc<dyn Disk>) -> Self {
+        Self { disk, state: RwLock::new(None), refreshing: Mutex::new(()), budget: Arc::new(AtomicU64::new(RESIDENT)) }
+    }
+
+    /// The newest view this process has; listed when there is none yet.
+    pub(crate) fn snapshot(&self) -> Result<Arc<Snapshot>> {
+        match self.current() {
+            Some(snapshot) => Ok(snapshot),
+            None => self.refresh(),
+        }
+    }
+
+    /// Which state `snapshot` would give.
+    pub(crate) fn generation(&self) -> u64 {
+        self.current().map_or(0, |snapshot| snapshot.generation)
+    }
+
+    fn current(&self) -> Option<Arc<Snapshot>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// List the levels again, from 0 upward: a merge writes into a higher level before it deletes its inputs, so nothing is missed.
+    pub(crate) fn refresh(&self) -> Result<Arc<Snapshot>> {
+        let _one_at_a_time = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.current();
+        let open: HashMap<String, &Arc<Segment>> = old
+            .iter()
+            .flat_map(|snapshot| &snapshot.segments)
+            .map(|segment| (segment.path().to_owned(), segment))
+            .collect();
+        // A segment that was listed and is gone was merged meanwhile: list again.
+        for _ in 0..64 {
+            if let Some((segments, broken)) = self.list(&open)? {
+                let same = old.as_ref().is_some_and(|old| {
+                    broken.is_empty()
+                        && old.broken.is_empty()
+                        && old.segments.len() == segments.len()
+                        && old.segments.iter().zip(&segments).all(|(a, b)| Arc::ptr_eq(a, b))
+                });
+                if let (true, Some(old)) = (same, &old) {
+                    return Ok(Arc::clone(old));
+                }
+                return Ok(self.set(old.as_deref(), segments, broken));
+            }
+        }
+        Err(Error::corrupt("index", "list the index: its segments change faster than they can be opened"))
+    }
+
+    fn set(&self, old: Option<&Snapshot>, segments: Vec<Arc<Segment>>, broken: Vec<(String, Error)>) -> Arc<Snapshot> {
+        let generation = old.map_or(1, |old| old.generation.wrapping_add(1));
+        let snapshot = Arc::new(Snapshot::new(generation, segments, broken));
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&snapshot));
+        snapshot
+    }
+
+    #[allow(clippy::type_complexity, reason = "segments and what could not be opened, once")]
+    fn list(&self, open: &HashMap<String, &Arc<Segment>>) -> Result<Option<(Vec<Arc<Segment>>, Vec<(String, Error)>)>> {
+        let mut segments: Vec<Arc<Segment>> = Vec::new();
+        let mut broken = Vec::new();
+        let mut seen = HashSet::new();
+        for level in 0..LEVELS {
+            let dir = level_dir(level);
+            let mut entries = self.disk.list(&dir).at("list", &dir)?;
+            entries.sort_unstable();
+            for entry in entries {
+                let path = format!("{dir}/{}", entry.name);
+                if let Some(&segment) = open.get(&path) {
+                    segments.push(Arc::clone(segment));
+                    continue;
+                }
+                let Ok(name) = SegmentName::parse(&entry.name) else {
+                    broken.push((
+                        path.clone(),
+                        Error::corrupt("index", format!("list {path:?}: not the name of a segment")),
+                    ));
+                    continue;
+                };
+                if !seen.insert(name.id) {
+                    continue;
+                }
+                match Segment::open(self.disk.as_ref(), level, name, &self.budget) {
+                    Ok(Some(segment)) => segments.push(Arc::new(segment)),
+                    Ok(None) => return Ok(None),
+                    Err(error) => broken.push((path, error)),
+                }
+            }
+        }
+        Ok(Some((segments, broken)))
+    }
+
+    /// Add a segment that this process has published, without listing.
+    pub(crate) fn add(&self, level: u8, name: SegmentName) -> Result<()> {
+        let _one_at_a_time = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(old) = self.current() else { return Ok(()) };
+        let Some(segment) = Segment::open(self.disk.as_ref(), level, name, &self.budget)? else { return Ok(()) };
+        let mut segments = old.segments.clone();
+        let at = segments.partition_point(|other| other.level() <= level);
+        segments.insert(at, Arc::new(segment));
+        self.set(Some(&old), segments, old.broken.clone());
+        Ok(())
+    }
+}

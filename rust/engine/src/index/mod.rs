@@ -1,0 +1,5 @@
+//! The index: which packs hold which chunks, in immutable sorted segments, level upon level.
+
+pub(crate) mod levels;
+pub(crate) mod segment;
+pub(crate) mod write;

@@ -1,0 +1,359 @@
+//! One open segment: look-ups that read a filter block, a fan-out block and a slice, each checked against its checksum.
+
+use std::io::IoSliceMut;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::levels::level_dir;
+use crate::digest::Digest;
+use crate::disk::{Disk, File};
+use crate::error::At;
+use crate::format::blob::BLOB_ENTRY;
+use crate::format::block::{self, BLOCK, BLOCK_BODY};
+use crate::format::entry::{self, ENTRY};
+use crate::format::filter::LINE;
+use crate::format::rows::{PACK_ROW, PIN_ROW, PinRow};
+use crate::format::segment::SEGMENT_TRAILER;
+use crate::format::{
+    BatchRecord, BlobEntry, Entry, FanoutShape, FilterShape, Layout, PackRow, Section, SegmentName, SegmentTrailer,
+};
+use crate::id::Id;
+use crate::{Error, Kind, Result};
+
+/// A segment of no more than this, its small pack left out, is read whole when it is opened.
+const WHOLE: u64 = 16 * 1024;
+/// A filter or fan-out that was asked this often is worth its memory.
+const WORTH: u32 = 24;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    name: SegmentName,
+    level: u8,
+    path: String,
+    layout: Layout,
+    file: Arc<dyn File>,
+    /// Everything behind the small pack, for a small segment.
+    body: Option<Box<[u8]>>,
+    filter_shape: FilterShape,
+    filter: Resident,
+    chunk_fanout: Resident,
+    blob_fanout: Resident,
+    packs: OnceLock<Vec<PackRow>>,
+    budget: Arc<AtomicU64>,
+}
+
+/// A section that is kept in memory once it is asked often, if the budget allows.
+#[derive(Debug, Default)]
+struct Resident {
+    asked: AtomicU32,
+    bytes: OnceLock<Option<Box<[u8]>>>,
+}
+
+impl Segment {
+    /// Open a segment; `None` when its file is gone.
+    ///
+    /// # Errors
+    /// `Corrupt` when the file has not the length that its name says; the disk's errors.
+    pub(crate) fn open(disk: &dyn Disk, level: u8, name: SegmentName, budget: &Arc<AtomicU64>) -> Result<Option<Self>> {
+        let path = format!("{}/{name}", level_dir(level));
+        let layout = Layout::new(&name)?;
+        let Some(file) = disk.open(&path).at("open", &path)? else { return Ok(None) };
+        let len = file.len().at("stat", &path)?;
+        if len != layout.file_len {
+            let text = format!("open segment {path}: it has {len} bytes, its name says {}", layout.file_len);
+            return Err(Error::corrupt("index", text));
+        }
+        let mut segment = Self {
+            filter_shape: FilterShape::new(name.entries.saturating_add(name.blobs)),
+            name,
+            level,
+            path,
+            layout,
+            file,
+            body: None,
+            filter: Resident::default(),
+            chunk_fanout: Resident::default(),
+            blob_fanout: Resident::default(),
+            packs: OnceLock::new(),
+            budget: Arc::clone(budget),
+        };
+        let len = segment.layout.file_len.saturating_sub(name.pack_len);
+        if len <= WHOLE {
+            let mut body = vec![0; usize::try_from(len).map_err(|_| segment.bad("is too long"))?];
+            segment.read(name.pack_len, &mut body)?;
+            segment.body = Some(body.into_boxed_slice());
+        }
+        Ok(Some(segment))
+    }
+
+    pub(crate) fn name(&self) -> &SegmentName {
+        &self.name
+    }
+
+    pub(crate) fn level(&self) -> u8 {
+        self.level
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(crate) fn file(&self) -> Arc<dyn File> {
+        Arc::clone(&self.file)
+    }
+
+    pub(crate) fn file_len(&self) -> u64 {
+        self.layout.file_len
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Add every entry of a chunk or node to `out`.
+    pub(crate) fn chunks(&self, digest: &Digest, out: &mut Vec<Entry>) -> Result<()> {
+        if self.name.entries == 0 || !self.may_hold(digest)? {
+            return Ok(());
+        }
+        let shape = FanoutShape::new(self.name.entries);
+        self.rows::<ENTRY>(
+            &self.layout.chunk_fanout,
+            &self.chunk_fanout,
+            shape,
+            &self.layout.chunks,
+            digest,
+            &mut |row| {
+                out.push(Entry::decode(row)?);
+                Ok(())
+            },
+        )
+    }
+
+    /// Add every entry of a large blob to `out`.
+    pub(crate) fn blobs(&self, key: &Digest, out: &mut Vec<BlobEntry>) -> Result<()> {
+        if self.name.blobs == 0 || !self.may_hold(key)? {
+            return Ok(());
+        }
+        let shape = FanoutShape::new(self.name.blobs);
+        self.rows::<BLOB_ENTRY>(
+            &self.layout.blob_fanout,
+            &self.blob_fanout,
+            shape,
+            &self.layout.blobs,
+            key,
+            &mut |row| {
+                out.push(BlobEntry::decode(row)?);
+                Ok(())
+            },
+        )
+    }
+
+    fn may_hold(&self, key: &Digest) -> Result<bool> {
+        let probe = self.filter_shape.locate(key);
+        let section = &self.layout.filter;
+        match self.resident(section, &self.filter)? {
+            Some(bytes) => {
+                let line = probe
+                    .block
+                    .saturating_mul(BLOCK as u64)
+                    .saturating_add((probe.line as u64).saturating_mul(LINE as u64));
+                let line = usize::try_from(line).ok().and_then(|at| bytes.get(at..)?.first_chunk::<LINE>());
+                let line = line.ok_or_else(|| self.bad("has a filter shorter than its name says"))?;
+                Ok(probe
+                    .bits
+                    .iter()
+                    .all(|bit| line.get(usize::from(bit / 8)).is_some_and(|byte| byte & (1 << (bit % 8)) != 0)))
+            }
+            None => self.block(section, probe.block, |body| probe.may_hold(body)),
+        }
+    }
+
+    fn rows<const N: usize>(
+        &self,
+        fanout: &Section,
+        kept: &Resident,
+        shape: FanoutShape,
+        slices: &Section,
+        key: &Digest,
+        take: &mut dyn FnMut(&[u8; N]) -> Result<()>,
+    ) -> Result<()> {
+        let (at, place) = shape.block_of(shape.bucket(key));
+        let ranks = match self.resident(fanout, kept)? {
+            Some(bytes) => {
+                let start = usize::try_from(at.saturating_mul(BLOCK as u64)).unwrap_or(usize::MAX);
+                let body = bytes.get(start..).unwrap_or_default();
+                shape.ranks(body.get(..BLOCK_BODY.min(body.len())).unwrap_or_default(), place)?
+            }
+            None => self.block(fanout, at, |body| shape.ranks(body, place))?,
+        };
+        let Some(last) = ranks.end.checked_sub(1).filter(|last| *last >= ranks.start) else { return Ok(()) };
+        for at in slices.block_of(ranks.start).0..=slices.block_of(last).0 {
+            self.block(slices, at, |body| {
+                entry::find_rows::<N>(body, slices.rows_in(at), key)?.iter().try_for_each(&mut *take)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A section's bytes if they are, or should now be, kept in memory; every block of it was checked.
+    fn resident<'a>(&self, section: &Section, kept: &'a Resident) -> Result<Option<&'a [u8]>> {
+        if let Some(bytes) = kept.bytes.get() {
+            return Ok(bytes.as_deref());
+        }
+        if self.body.is_some() || kept.asked.fetch_add(1, Ordering::Relaxed) < WORTH {
+            return Ok(None);
+        }
+        let range = section.range();
+        let len = range.end.saturating_sub(range.start);
+        let fits = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(len)).is_ok();
+        let bytes = if fits { Some(self.whole_section(section)?.into_boxed_slice()) } else { None };
+        Ok(kept.bytes.get_or_init(|| bytes).as_deref())
+    }
+
+    fn whole_section(&self, section: &Section) -> Result<Vec<u8>> {
+        let range = section.range();
+        let len = usize::try_from(range.end.saturating_sub(range.start)).map_err(|_| self.bad("is too long"))?;
+        let mut bytes = vec![0; len];
+        self.read(range.start, &mut bytes)?;
+        bytes.chunks(BLOCK).try_for_each(|one| block::open(one).map(|_| ())).map_err(|e| self.damaged(e))?;
+        Ok(bytes)
+    }
+
+    /// Hand a block's body to `take`, once it was checked.
+    fn block<R>(&self, section: &Section, at: u64, take: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
+        let range = section.block(at).ok_or_else(|| self.bad("has no such block"))?;
+        let len = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(BLOCK).min(BLOCK);
+        let mut scratch = [0_u8; BLOCK];
+        let bytes: &[u8] = match &self.body {
+            Some(body) => {
+                let start = usize::try_from(range.start.saturating_sub(self.name.pack_len)).unwrap_or(usize::MAX);
+                body.get(start..start.saturating_add(len)).ok_or_else(|| self.bad("ends early"))?
+            }
+            None => {
+                let scratch = scratch.get_mut(..len).ok_or_else(|| self.bad("has too long a block"))?;
+                self.read(range.start, scratch)?;
+                scratch
+            }
+        };
+        block::open(bytes).and_then(take).map_err(|e| self.damaged(e))
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<()> {
+        let len = out.len();
+        let read = self.file.read_at(&mut [IoSliceMut::new(out)], offset).at("read segment", &self.path)?;
+        if read == len { Ok(()) } else { Err(self.bad("ends early")) }
+    }
+
+    fn bad(&self, what: &str) -> Error {
+        Error::corrupt("index", format!("read segment {}: it {what}", self.path))
+    }
+
+    fn damaged(&self, error: Error) -> Error {
+        if error.kind() == Kind::Io {
+            error
+        } else {
+            error.recast(Kind::Corrupt, "index", &format!("read segment {}", self.path))
+        }
+    }
+
+    /// The row of a pack, if this segment lists it.
+    pub(crate) fn pack_row(&self, id: &Id) -> Result<Option<PackRow>> {
+        let rows = self.pack_rows()?;
+        Ok(rows.binary_search_by(|row| row.pack.cmp(id)).ok().and_then(|at| rows.get(at)).copied())
+    }
+
+    /// All packs that this segment's entries name.
+    pub(crate) fn pack_rows(&self) -> Result<&[PackRow]> {
+        if let Some(rows) = self.packs.get() {
+            return Ok(rows);
+        }
+        let mut rows = Vec::new();
+        self.all::<PACK_ROW>(&self.layout.packs, &mut |row| {
+            rows.push(PackRow::decode(row)?);
+            Ok(())
+        })?;
+        Ok(self.packs.get_or_init(|| rows))
+    }
+
+    /// Call `take` with every row of a section.
+    pub(crate) fn all<const N: usize>(
+        &self,
+        section: &Section,
+        take: &mut dyn FnMut(&[u8; N]) -> Result<()>,
+    ) -> Result<()> {
+        for at in 0..section.blocks() {
+            self.block(section, at, |body| {
+                entry::rows::<N>(body, section.rows_in(at))?.iter().try_for_each(&mut *take)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The entries of one block of chunk slices.
+    pub(crate) fn entries_of(&self, at: u64) -> Result<Vec<Entry>> {
+        let section = &self.layout.chunks;
+        self.block(section, at, |body| {
+            entry::rows::<ENTRY>(body, section.rows_in(at))?.iter().map(Entry::decode).collect()
+        })
+    }
+
+    /// The records of the batches that wrote it.
+    pub(crate) fn records(&self) -> Result<Vec<BatchRecord>> {
+        let mut bytes = Vec::new();
+        let section = &self.layout.records;
+        for at in 0..section.blocks() {
+            self.block(section, at, |body| {
+                bytes.extend_from_slice(body.get(..section.rows_in(at)).unwrap_or_default());
+                Ok(())
+            })?;
+        }
+        BatchRecord::decode_all(&bytes).map_err(|e| self.damaged(e))
+    }
+
+    /// Check every block and the trailer.
+    pub(crate) fn verify(&self) -> Result<()> {
+        let mut sum = block::SegmentSum::new();
+        for section in self.layout.sections() {
+            for at in 0..section.blocks() {
+                let range = section.block(at).ok_or_else(|| self.bad("has no such block"))?;
+                let mut bytes = vec![
+                    0;
+                    usize::try_from(range.end.saturating_sub(range.start))
+                        .map_err(|_| self.bad("is too long"))?
+                ];
+                self.read(range.start, &mut bytes)?;
+                block::open(&bytes).map_err(|e| self.damaged(e))?;
+                sum.add(block::sum_of(&bytes).ok_or_else(|| self.bad("ends early"))?);
+            }
+        }
+        let mut trailer = [0; SEGMENT_TRAILER];
+        self.read(self.layout.trailer, &mut trailer)?;
+        let trailer = SegmentTrailer::decode(&trailer).map_err(|e| self.damaged(e))?;
+        trailer.check(&self.name).map_err(|e| self.damaged(e))?;
+        if trailer.sum == sum.finish() { Ok(()) } else { Err(self.bad("has other blocks than its trailer says")) }
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        let kept = [&self.filter, &self.chunk_fanout, &self.blob_fanout];
+        let freed = kept
+            .iter()
+            .filter_map(|kept| kept.bytes.get()?.as_ref())
+            .fold(0_u64, |sum, bytes| sum.saturating_add(bytes.len() as u64));
+        self.budget.fetch_add(freed, Ordering::Relaxed);
+    }
+}
+
+impl Segment {
+    /// Call `take` with every blob entry.
+    pub(crate) fn each_blob(&self, take: &mut dyn FnMut(&BlobEntry) -> Result<()>) -> Result<()> {
+        self.all::<BLOB_ENTRY>(&self.layout.blobs, &mut |row| take(&BlobEntry::decode(row)?))
+    }
+
+    /// Call `take` with every pin.
+    pub(crate) fn each_pin(&self, take: &mut dyn FnMut(&PinRow) -> Result<()>) -> Result<()> {
+        self.all::<PIN_ROW>(&self.layout.pins, &mut |row| take(&PinRow::decode(row)?))
+    }
+}

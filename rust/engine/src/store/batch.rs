@@ -1,0 +1,254 @@
+//! A batch: blobs that become visible together. It hashes, looks up, cuts, compresses and stages; `commit` makes it visible.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::feed::{Feed, Whole};
+use super::known::{Known, Leaned};
+use super::pipeline::{self, lock};
+use super::runs::{PackRef, Run, Runs};
+use super::stage::Stage;
+use super::stream::Stream;
+use super::writer::Writer;
+use super::{Inner, internal};
+use crate::cancel::Cancel;
+use crate::digest::{self, Digest};
+use crate::id::Id;
+use crate::{Error, Kind, Result};
+
+/// How a batch is saved.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchOptions {
+    /// Keep its blobs until they are released, not only for the retention time.
+    pub pin: bool,
+    /// Read what is deduplicated against instead of trusting the index.
+    pub check: bool,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        Self { pin: true, check: false }
+    }
+}
+
+/// A place among a batch's results, for a blob that comes in pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamSlot(usize);
+
+/// Blobs on their way into a store. Dropping it withdraws all of it: nothing of it is visible, nothing of it stays behind.
+#[derive(Debug)]
+pub struct Batch {
+    pub(crate) store: Arc<Inner>,
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) id: Id,
+    pub(crate) options: BatchOptions,
+    /// Which state of the index its look-ups have seen.
+    pub(crate) generation: u64,
+    pub(crate) stage: Mutex<Stage>,
+    pub(crate) known: Known,
+    pub(crate) rows: Vec<Option<Row>>,
+    pub(crate) blobs: HashMap<Digest, super::recipe::Tree>,
+    pub(crate) streams: HashMap<usize, Stream>,
+}
+
+/// One result, as long as its batch is not committed.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) key: Digest,
+    pub(crate) size: u64,
+    pub(crate) stored: u64,
+    pub(crate) existed: bool,
+    pub(crate) root: Option<Digest>,
+    pub(crate) runs: Place,
+}
+
+/// Where a row's blob stands.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// One chunk of this batch: find it by its key.
+    Own,
+    /// Runs in committed packs or in this batch's own.
+    Runs(Vec<Run>),
+    /// Too scattered, or not known.
+    Nowhere,
+}
+
+impl Batch {
+    pub(crate) fn new(store: Arc<Inner>, writer: Arc<Writer>, options: BatchOptions) -> Result<Self> {
+        let id = writer.id.new_id()?;
+        let generation = store.levels.generation();
+        Ok(Self {
+            store,
+            writer,
+            id,
+            options,
+            generation,
+            stage: Mutex::default(),
+            known: Known::new(options.check),
+            rows: Vec::new(),
+            blobs: HashMap::new(),
+            streams: HashMap::new(),
+        })
+    }
+
+    /// The id under which its outcome can be asked for.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// How many results it will have.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether nothing was added yet.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Add blobs whose bytes do not change during the call. Results stand in the order of calls and items.
+    ///
+    /// # Errors
+    /// `Cancelled`; the disk's errors. The batch is unusable after an error: drop it.
+    pub fn add(&mut self, items: &[&[u8]], cancel: &Cancel) -> Result<()> {
+        let largest = self.store.settings.chunking.max as usize;
+        let threads = self.store.threads;
+        let total = items.iter().fold(0_usize, |sum, item| sum.saturating_add(item.len()));
+        let grain = items.len().saturating_mul(GRAIN).checked_div(total.max(1)).unwrap_or(1).clamp(1, 512);
+        let threads = if total < ONE_THREAD { 1 } else { threads };
+        let keys = pipeline::map(items, threads, grain, cancel, |item| {
+            Ok(if item.len() >= HUGE { Digest::from_bytes([0; 32]) } else { digest::hash(item) })
+        })?;
+        let keys: Vec<Digest> = keys
+            .into_iter()
+            .zip(items)
+            .map(|(key, item)| if item.len() >= HUGE { digest::hash_parallel(item, threads) } else { key })
+            .collect();
+        let found = self.known.blobs(&self.store, &keys, items, largest, threads, cancel)?;
+        let first = self.rows.len();
+        let mut fresh: Vec<Whole<'_>> = Vec::new();
+        let mut seen: HashMap<Digest, ()> = HashMap::new();
+        let mut repeated = Vec::new();
+        for ((&key, &item), found) in keys.iter().zip(items).zip(found) {
+            let at = self.rows.len();
+            let size = item.len() as u64;
+            if let Some(place) = found {
+                self.known.lean_on_blob(key);
+                self.rows.push(Some(Row {
+                    key,
+                    size,
+                    stored: 0,
+                    existed: true,
+                    root: place.root,
+                    runs: Place::Runs(place.runs),
+                }));
+            } else if self.has(&key, item.len() > largest) || seen.contains_key(&key) {
+                self.rows.push(None);
+                repeated.push((at, key, size));
+            } else {
+                seen.insert(key, ());
+                self.rows.push(None);
+                fresh.push(Whole { at, key, data: item });
+            }
+        }
+        if !fresh.is_empty() {
+            let done = Feed::new(self, fresh, largest)?.run(threads, cancel)?;
+            for (at, row, tree) in done {
+                if let Some(tree) = tree {
+                    self.blobs.insert(row.key, tree);
+                }
+                *self.rows.get_mut(at).ok_or_else(internal)? = Some(row);
+            }
+        }
+        for (at, key, size) in repeated {
+            let row = self.repeat(key, size)?;
+            *self.rows.get_mut(at).ok_or_else(internal)? = Some(row);
+        }
+        debug_assert!(self.rows.iter().skip(first).all(Option::is_some));
+        Ok(())
+    }
+
+    /// Whether this batch has stored the blob already.
+    fn has(&mut self, key: &Digest, large: bool) -> bool {
+        if large {
+            return self.blobs.contains_key(key);
+        }
+        lock(&self.stage).find(key).is_some()
+    }
+
+    /// A row for a blob that this batch has stored already, as a blob or as a chunk of one.
+    pub(crate) fn repeat(&mut self, key: Digest, size: u64) -> Result<Row> {
+        if let Some(tree) = self.blobs.get(&key) {
+            return Ok(Row { key, size, stored: 0, existed: true, root: Some(tree.root), runs: Place::Nowhere });
+        }
+        let stage = self.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
+        stage.find_mut(&key).ok_or_else(internal)?.root = true;
+        Ok(Row { key, size, stored: 0, existed: true, root: None, runs: Place::Own })
+    }
+
+    /// Reserve the next result for a blob that comes in pieces.
+    pub fn begin_stream(&mut self) -> StreamSlot {
+        let slot = StreamSlot(self.rows.len());
+        self.rows.push(None);
+        self.streams.insert(slot.0, Stream::default());
+        slot
+    }
+
+    /// Add the next piece of a blob. One pass: it is cut, and both hashes taken, as it comes.
+    ///
+    /// # Errors
+    /// As for `add`; `Invalid` when the slot is not open.
+    pub fn write_stream(&mut self, slot: StreamSlot, piece: &[u8], cancel: &Cancel) -> Result<()> {
+        let mut stream = self.streams.remove(&slot.0).ok_or_else(no_stream)?;
+        stream.write(self, piece, cancel)?;
+        self.streams.insert(slot.0, stream);
+        Ok(())
+    }
+
+    /// End a blob that came in pieces.
+    ///
+    /// # Errors
+    /// As for `write_stream`.
+    pub fn end_stream(&mut self, slot: StreamSlot, cancel: &Cancel) -> Result<()> {
+        let stream = self.streams.remove(&slot.0).ok_or_else(no_stream)?;
+        let row = stream.end(self, cancel)?;
+        *self.rows.get_mut(slot.0).ok_or_else(internal)? = Some(row);
+        Ok(())
+    }
+
+    /// Every result is there: no stream is open.
+    pub(crate) fn check_complete(&self) -> Result<()> {
+        if self.streams.is_empty() && self.rows.iter().all(Option::is_some) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Invalid, "open-stream", "commit a batch: a blob of it is still being written"))
+    }
+
+    /// The keys it saved that were there already.
+    pub(crate) fn leaned_keys(&self) -> BTreeSet<Digest> {
+        self.known.blobs_leaned()
+    }
+
+    /// The chunks it leans on, by pack.
+    pub(crate) fn leaned(&self) -> HashMap<Id, Leaned> {
+        self.known.leaned()
+    }
+}
+
+/// Below this many bytes a second thread costs more than it brings.
+const ONE_THREAD: usize = 256 * 1024;
+/// Bytes that one thread takes at a time.
+pub(crate) const GRAIN: usize = 1024 * 1024;
+/// A blob of this length is hashed by all threads at once.
+const HUGE: usize = 16 * 1024 * 1024;
+
+fn no_stream() -> Error {
+    Error::invalid("no-stream", "write to a blob of a batch: it is not open")
+}
+
+/// The runs of one chunk that has a place.
+pub(crate) fn one_run(pack: PackRef, offset: u64, length: u64) -> Vec<Run> {
+    let mut runs = Runs::default();
+    runs.push(pack, offset, length);
+    runs.finish()
+}

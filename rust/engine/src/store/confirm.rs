@@ -1,0 +1,219 @@
+//! Step 3: after a segment was published, and before anybody is told, nothing that its batches lean on may be condemned or gone.
+//!
+//! Checking after publishing is what makes a collector safe beside writers without a clock; `docs/format.md` has the argument.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::commit::{Content, Failure};
+use super::known::Leaned;
+use super::locate::What;
+use super::pipeline::lock;
+use super::place::{Ready, fresh};
+use super::{Inner, Store};
+use crate::digest::{self, Digest};
+use crate::error::At;
+use crate::format::entry::ENTRY;
+use crate::format::{BatchRecord, Entry, FrameKind};
+use crate::id::Id;
+use crate::index::levels::Snapshot;
+use crate::{Error, Kind, Result};
+
+/// How often the check is repeated after it had to copy something.
+const ROUNDS: usize = 4;
+
+impl Inner {
+    /// Check one batch of a commit that was just published; `own` are the packs it wrote. What stands in a condemned pack is copied
+    /// out of it, in a second segment of the same batch.
+    pub(crate) fn confirm(&self, batch: &Batch, record: &BatchRecord, own: &[Id]) -> Result<()> {
+        let mut leaned: HashMap<Id, Leaned> = batch.leaned();
+        {
+            let stage = lock(&batch.stage);
+            for placed in &stage.entries {
+                let pack = stage.sealed_id(placed.pack).or_else(|| own.last().copied());
+                if let Some(pack) = pack {
+                    leaned.entry(pack).or_default().insert((placed.digest, placed.kind));
+                }
+            }
+        }
+        for _ in 0..ROUNDS {
+            self.notes.refresh(self.disk.as_ref())?;
+            let mut troubled = Vec::new();
+            let snapshot = self.levels.snapshot()?;
+            for (pack, needs) in &leaned {
+                if self.notes.is_condemned(pack) || !self.pack_is_there(&snapshot, pack)? {
+                    troubled.push((*pack, needs.clone()));
+                }
+            }
+            if troubled.is_empty() {
+                return Ok(());
+            }
+            self.rescue(batch, record, &mut leaned, troubled)?;
+        }
+        Err(Error::corrupt("condemned", "check a commit: its packs are condemned faster than they can be copied"))
+    }
+
+    /// Find other places for what stands in packs that are condemned or gone; copy what has none.
+    fn rescue(
+        &self,
+        batch: &Batch,
+        record: &BatchRecord,
+        leaned: &mut HashMap<Id, Leaned>,
+        troubled: Vec<(Id, Leaned)>,
+    ) -> Result<()> {
+        let snapshot = self.levels.refresh()?;
+        let mut content = Content::default();
+        let mut copied: HashSet<(Digest, FrameKind)> = HashSet::new();
+        for (pack, needs) in troubled {
+            leaned.remove(&pack);
+            for (digest, kind) in needs {
+                if let Some(entry) = self.other_place(&snapshot, &digest, kind)? {
+                    leaned.entry(entry.pack).or_default().insert((digest, kind));
+                } else if copied.insert((digest, kind)) {
+                    self.copy(&snapshot, &digest, kind, &mut content)?;
+                }
+            }
+        }
+        if copied.is_empty() {
+            return Ok(());
+        }
+        content.records.push(record.clone());
+        let pack = self.publish(content, batch.writer.id).map_err(Failure::into_error)?;
+        if let Some(pack) = pack {
+            leaned.entry(pack).or_default().extend(copied);
+        }
+        Ok(())
+    }
+
+    fn other_place(&self, snapshot: &Arc<Snapshot>, digest: &Digest, kind: FrameKind) -> Result<Option<Entry>> {
+        let mut found = None;
+        snapshot.chunks(digest, kind, &mut |entry, _| {
+            if !self.notes.is_barred(entry) && self.pack_is_there(snapshot, &entry.pack)? {
+                found = Some(*entry);
+            }
+            Ok(found.is_some())
+        })?;
+        Ok(found)
+    }
+
+    fn copy(&self, snapshot: &Arc<Snapshot>, digest: &Digest, kind: FrameKind, content: &mut Content) -> Result<()> {
+        let bytes = self.read_any(snapshot, digest, kind)?;
+        let Ready::Fresh(mut header, encoded) = fresh(*digest, &bytes, &mut *self.encoder()?)? else {
+            return Err(super::internal());
+        };
+        header.kind = kind;
+        content.add_small(&header, &encoded.payload)
+    }
+}
+
+impl Store {
+    /// Whether a batch was committed: `Some(true)` when its record is published and everything it needs is there, `Some(false)` when
+    /// it is not, `None` when its record may have been dropped after the retention time.
+    ///
+    /// # Errors
+    /// `Corrupt` when a part of the index cannot be read; the disk's errors.
+    pub fn committed(&self, batch: Id) -> Result<Option<bool>> {
+        let inner = &self.inner;
+        let snapshot = inner.levels.refresh()?;
+        inner.notes.refresh(inner.disk.as_ref())?;
+        if let Some((_, error)) = snapshot.broken.first() {
+            return Err(error.clone());
+        }
+        let mut seen = false;
+        for segment in &snapshot.segments {
+            for (ordinal, record) in (0_u32..).zip(segment.records()?) {
+                if record.batch != batch {
+                    continue;
+                }
+                seen = true;
+                let mut keys = record.leaned;
+                segment.all::<ENTRY>(&segment.layout().chunks, &mut |row| {
+                    let entry = Entry::decode(row)?;
+                    if entry.root && entry.batch == Some(ordinal) {
+                        keys.push(entry.digest);
+                    }
+                    Ok(())
+                })?;
+                segment.each_blob(&mut |blob| {
+                    if blob.batch == Some(ordinal) {
+                        keys.push(blob.key);
+                    }
+                    Ok(())
+                })?;
+                for key in keys {
+                    if !inner.is_whole(&snapshot, &key)? {
+                        return Ok(Some(false));
+                    }
+                }
+            }
+        }
+        if seen {
+            return Ok(Some(true));
+        }
+        // Records of batches that are not pinned are dropped after the retention time: an old store cannot tell.
+        let age = inner.age_ms()?;
+        Ok((age < inner.settings.retention_ms).then_some(false))
+    }
+}
+
+impl Inner {
+    /// Whether a blob is in the index and every pack that holds a part of it is there.
+    fn is_whole(&self, snapshot: &Arc<Snapshot>, key: &Digest) -> Result<bool> {
+        match self.find(snapshot, key)?.0.map(|found| found.what) {
+            None => Ok(false),
+            Some(What::Chunk(_) | What::Hint(_)) => Ok(self.other_place(snapshot, key, FrameKind::Chunk)?.is_some()),
+            Some(What::Large(blob)) => {
+                let mut nodes = Vec::new();
+                let pieces = match self.recipe(snapshot, &blob, 0, blob.size, &mut nodes) {
+                    Ok(pieces) => pieces,
+                    Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound) => return Ok(false),
+                    Err(error) => return Err(error),
+                };
+                for piece in pieces {
+                    if self.other_place(snapshot, &piece.digest, FrameKind::Chunk)?.is_none() {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// How old the store is by its own clock, in milliseconds.
+    fn age_ms(&self) -> Result<u64> {
+        let born = self.disk.stat("store.json").at("stat", "store.json")?.map_or(0, |meta| meta.modified_ms);
+        let now =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        Ok(u64::try_from(now.saturating_sub(born)).unwrap_or(0))
+    }
+}
+
+impl Content {
+    /// Add a frame to the pack that is made of small frames.
+    pub(crate) fn add_small(&mut self, header: &crate::format::FrameHeader, payload: &[u8]) -> Result<()> {
+        let offset = (self.frames.len() as u64).saturating_add(crate::format::pack::PACK_HEADER as u64);
+        header.encode(&mut self.frames)?;
+        self.frames.extend_from_slice(payload);
+        self.small.push(Entry {
+            digest: header.digest,
+            pack: Id([0; 16]),
+            offset,
+            stored: header.stored,
+            raw: header.raw,
+            kind: header.kind,
+            root: false,
+            batch: Some(0),
+        });
+        Ok(())
+    }
+}
+
+/// The digest of raw bytes in the domain of their kind.
+pub(crate) fn digest_of(kind: FrameKind, bytes: &[u8]) -> Digest {
+    match kind {
+        FrameKind::Chunk => digest::hash(bytes),
+        FrameKind::Node => digest::hash_node(bytes),
+    }
+}

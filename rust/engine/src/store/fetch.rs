@@ -1,0 +1,295 @@
+//! Blobs into memory: planned by pack, read in parallel, verified, and by every other way when one fails.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::frames::{Job, Task, plan};
+use super::locate::{Located, Piece, What};
+use super::pipeline::{self, lock};
+use super::{Inner, Store, internal};
+use crate::cancel::Cancel;
+use crate::digest;
+use crate::format::blob::BlobEntry;
+use crate::format::entry::Entry;
+use crate::format::frame::FrameKind;
+use crate::index::levels::Snapshot;
+use crate::{Error, Kind, Result};
+
+impl Store {
+    /// Read whole blobs, verified, into `outs`, each exactly as long as its blob. One result for each; after an error the bytes
+    /// of that buffer mean nothing.
+    pub fn fetch(&self, located: &[&Located], outs: &mut [&mut [u8]], cancel: &Cancel) -> Vec<Result<()>> {
+        let inner = &self.inner;
+        let snapshot = match inner.levels.snapshot() {
+            Ok(snapshot) => snapshot,
+            Err(error) => return located.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let mut results: Vec<Result<()>> = located.iter().map(|_| Ok(())).collect();
+        inner.first_try(&snapshot, located, outs, &mut results, cancel);
+        for ((result, found), out) in results.iter_mut().zip(located).zip(outs) {
+            let retry =
+                matches!(result, Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound | Kind::Io));
+            if retry {
+                *result = cancel.check().and_then(|()| inner.second_try(found, out));
+            }
+        }
+        results
+    }
+
+    /// Read `start..start + out.len()` of a blob; the recipe and every chunk it touches are verified.
+    ///
+    /// # Errors
+    /// `Invalid` when the range ends past the blob; `Corrupt`; `Cancelled`; the disk's errors.
+    pub fn fetch_range(&self, located: &Located, start: u64, out: &mut [u8], cancel: &Cancel) -> Result<()> {
+        let stop = start.checked_add(out.len() as u64).filter(|stop| *stop <= located.size).ok_or_else(|| {
+            Error::invalid(
+                "range",
+                format!("read a range of {}: it ends past the blob's {} bytes", located.key, located.size),
+            )
+        })?;
+        let inner = &self.inner;
+        let mut snapshot = inner.levels.snapshot()?;
+        let mut located = located.clone();
+        if let What::Hint(_) = located.what {
+            located = inner.confirmed(&mut snapshot, &located)?;
+        }
+        let pieces = match &located.what {
+            What::Chunk(_) | What::Hint(_) => vec![Piece { digest: located.key, start: 0, len: located.size }],
+            What::Large(blob) => inner.recipe(&snapshot, blob, start, stop, &mut Vec::new())?,
+        };
+        let done = pipeline::map(&pieces, inner.threads, 4, cancel, |piece| {
+            inner.read_any(&snapshot, &piece.digest, FrameKind::Chunk)
+        })?;
+        for (piece, bytes) in pieces.iter().zip(done) {
+            if bytes.len() as u64 != piece.len {
+                return Err(Error::corrupt(
+                    "recipe",
+                    format!("read a range of {}: a chunk has another length than its recipe says", located.key),
+                ));
+            }
+            copy_overlap(out, start, piece.start, &bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// Copy what `bytes`, which begin at `at` in the blob, and `out`, which begins at `start`, have in common.
+fn copy_overlap(out: &mut [u8], start: u64, at: u64, bytes: &[u8]) -> Result<()> {
+    let usize = |n: u64| usize::try_from(n).map_err(|_| internal());
+    let from = usize(start.saturating_sub(at))?;
+    let to = usize(at.saturating_sub(start))?;
+    let bytes = bytes.get(from..).unwrap_or_default();
+    let target = out.get_mut(to..).unwrap_or_default();
+    let len = bytes.len().min(target.len());
+    target.get_mut(..len).zip(bytes.get(..len)).ok_or_else(internal).map(|(to, from)| to.copy_from_slice(from))
+}
+
+impl Inner {
+    /// Everything at once, each chunk by the first entry that names it.
+    fn first_try(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        located: &[&Located],
+        outs: &mut [&mut [u8]],
+        results: &mut [Result<()>],
+        cancel: &Cancel,
+    ) {
+        let mut jobs = Vec::new();
+        for (owner, ((found, out), result)) in located.iter().zip(outs.iter_mut()).zip(results.iter_mut()).enumerate() {
+            *result = self.jobs(snapshot, owner, found, out, &mut jobs);
+        }
+        let tasks = plan(jobs);
+        for (owner, entry, error) in self.run_tasks(snapshot, tasks, cancel) {
+            self.packs.forget(&entry.pack);
+            if let Some(result) = results.get_mut(owner) {
+                *result = Err(error);
+            }
+        }
+        // The chunks are right: is it the blob of this key?
+        let whole: Vec<(&Located, &[u8], usize)> = located
+            .iter()
+            .zip(outs.iter())
+            .enumerate()
+            .filter(|(at, (found, _))| {
+                matches!(found.what, What::Large(_)) && results.get(*at).is_some_and(Result::is_ok)
+            })
+            .map(|(at, (found, out))| (*found, &**out, at))
+            .collect();
+        let threads = if whole.len() >= self.threads { 1 } else { self.threads };
+        let checked = pipeline::map(&whole, self.threads, 1, cancel, |(found, out, _)| {
+            Ok(digest::hash_parallel(out, threads) == found.key)
+        });
+        for (at, (found, _, owner)) in whole.iter().enumerate() {
+            let verdict = match &checked {
+                Ok(checked) if checked.get(at) == Some(&true) => Ok(()),
+                Ok(_) => Err(not_this_key(found)),
+                Err(error) => Err(error.clone()),
+            };
+            if let Some(result) = results.get_mut(*owner) {
+                *result = verdict;
+            }
+        }
+    }
+
+    /// The frames that make up one blob, each with its place in `out`.
+    fn jobs<'a>(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        owner: usize,
+        found: &Located,
+        out: &'a mut [u8],
+        jobs: &mut Vec<Job<'a>>,
+    ) -> Result<()> {
+        if out.len() as u64 != found.size {
+            return Err(Error::invalid(
+                "buffer",
+                format!("load {}: the buffer has {} bytes, the blob {}", found.key, out.len(), found.size),
+            ));
+        }
+        match &found.what {
+            What::Chunk(entry) | What::Hint(entry) => jobs.push(Job { entry: *entry, out, owner }),
+            What::Large(blob) => {
+                let entries = self.entries(snapshot, blob)?;
+                let mut rest = out;
+                let mut mine = Vec::with_capacity(entries.len());
+                for entry in entries {
+                    let len = usize::try_from(entry.raw).map_err(|_| internal())?;
+                    let (out, after) = rest.split_at_mut_checked(len).ok_or_else(internal)?;
+                    mine.push(Job { entry, out, owner });
+                    rest = after;
+                }
+                jobs.append(&mut mine);
+            }
+        }
+        Ok(())
+    }
+
+    /// An entry for each chunk of a large blob, in one pack as far as possible.
+    fn entries(&self, snapshot: &Arc<Snapshot>, blob: &BlobEntry) -> Result<Vec<Entry>> {
+        let pieces = self.recipe(snapshot, blob, 0, blob.size, &mut Vec::new())?;
+        let mut entries: Vec<Entry> = Vec::with_capacity(pieces.len());
+        let mut seen: HashMap<_, Entry> = HashMap::new();
+        for piece in &pieces {
+            if let Some(entry) = seen.get(&piece.digest) {
+                entries.push(*entry);
+                continue;
+            }
+            let last = entries.last().map(|entry| entry.pack);
+            let mut best: Option<Entry> = None;
+            snapshot.chunks(&piece.digest, FrameKind::Chunk, &mut |entry, _| {
+                if u64::from(entry.raw) == piece.len && !self.notes.is_damaged(entry) {
+                    best = Some(*entry);
+                    return Ok(last.is_none() || last == Some(entry.pack));
+                }
+                Ok(false)
+            })?;
+            let entry = best.ok_or_else(|| {
+                Error::corrupt(
+                    "missing-chunk",
+                    format!("load {}: no index entry names its chunk {}", blob.key, piece.digest),
+                )
+            })?;
+            seen.insert(piece.digest, entry);
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    fn run_tasks(&self, snapshot: &Snapshot, tasks: Vec<Task<'_>>, cancel: &Cancel) -> Vec<(usize, Entry, Error)> {
+        let threads = self.threads.min(tasks.len().div_ceil(2)).max(1);
+        let source = Mutex::new(tasks.into_iter());
+        let failed = Mutex::new(Vec::new());
+        let work = || {
+            loop {
+                let Some(task) = lock(&source).next() else { return };
+                let mut bad = match cancel.check() {
+                    Ok(()) => self.read_task(snapshot, task),
+                    Err(error) => task.iter().map(|job| (job.owner, job.entry, error.clone())).collect(),
+                };
+                if !bad.is_empty() {
+                    lock(&failed).append(&mut bad);
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(work);
+            }
+            work();
+        });
+        failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A locator failed or must not be trusted: what the index says.
+    fn confirmed(&self, snapshot: &mut Arc<Snapshot>, found: &Located) -> Result<Located> {
+        for attempt in 0..2 {
+            if attempt > 0 {
+                *snapshot = self.levels.refresh()?;
+            }
+            let (confirmed, damage) = self.find(snapshot, &found.key)?;
+            if let Some(confirmed) = confirmed {
+                return Ok(confirmed);
+            }
+            if let (Some(damage), 1) = (damage, attempt) {
+                return Err(damage.recast(
+                    Kind::Corrupt,
+                    "index",
+                    &format!("look up {}: a part of the index cannot be read", found.key),
+                ));
+            }
+        }
+        Err(Error::new(Kind::NotFound, "blob", format!("load {}: no such blob", found.key)))
+    }
+
+    /// One blob chunk by chunk, each by whatever entry gives the right bytes.
+    fn second_try(&self, found: &Located, out: &mut [u8]) -> Result<()> {
+        let mut snapshot = self.levels.refresh()?;
+        let found = self.confirmed(&mut snapshot, found)?;
+        if out.len() as u64 != found.size {
+            return Err(Error::corrupt(
+                "locator",
+                format!("load {}: its locator names another size than the index", found.key),
+            ));
+        }
+        match &found.what {
+            What::Chunk(_) | What::Hint(_) => {
+                let bytes = self.read_any(&snapshot, &found.key, FrameKind::Chunk)?;
+                copy_overlap(out, 0, 0, &bytes)
+            }
+            What::Large(_) => {
+                let mut last = not_this_key(&found);
+                for blob in snapshot.blobs(&found.key).hits {
+                    match self.by_recipe(&snapshot, &blob, out) {
+                        Ok(()) => return Ok(()),
+                        Err(error) => last = error,
+                    }
+                }
+                Err(last)
+            }
+        }
+    }
+
+    fn by_recipe(&self, snapshot: &Arc<Snapshot>, blob: &BlobEntry, out: &mut [u8]) -> Result<()> {
+        if blob.size != out.len() as u64 {
+            return Err(Error::corrupt("recipe", format!("load {}: two entries name two sizes", blob.key)));
+        }
+        for piece in self.recipe(snapshot, blob, 0, blob.size, &mut Vec::new())? {
+            let bytes = self.read_any(snapshot, &piece.digest, FrameKind::Chunk)?;
+            if bytes.len() as u64 != piece.len {
+                return Err(Error::corrupt(
+                    "recipe",
+                    format!("load {}: a chunk has another length than its recipe says", blob.key),
+                ));
+            }
+            copy_overlap(out, 0, piece.start, &bytes)?;
+        }
+        if digest::hash_parallel(out, self.threads) == blob.key {
+            return Ok(());
+        }
+        Err(Error::corrupt("blob", format!("load {}: the bytes of its recipe are not those of the key", blob.key)))
+    }
+}
+
+fn not_this_key(found: &Located) -> Error {
+    Error::corrupt("blob", format!("load {}: the bytes of its recipe are not those of the key", found.key))
+}

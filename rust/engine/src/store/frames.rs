@@ -1,0 +1,217 @@
+//! Frames of packs: read where an entry says, decoded and verified.
+
+use std::io::IoSliceMut;
+use std::sync::Arc;
+
+use super::Inner;
+use crate::digest::{self, Digest};
+use crate::disk::File;
+use crate::error::At;
+use crate::format::entry::Entry;
+use crate::format::frame::{FRAME_HEADER, FrameHeader, FrameKind};
+use crate::index::levels::Snapshot;
+use crate::{Error, Kind, Result};
+
+/// A frame to read, and the place for its raw bytes.
+pub(crate) struct Job<'a> {
+    pub(crate) entry: Entry,
+    /// As long as the entry's raw length.
+    pub(crate) out: &'a mut [u8],
+    /// Which of the caller's blobs it belongs to.
+    pub(crate) owner: usize,
+}
+
+/// Frames of one pack that are read by one system call.
+pub(crate) type Task<'a> = Vec<Job<'a>>;
+
+/// Read about this much at a time.
+const TASK: u64 = 1024 * 1024;
+/// Bytes between two frames that are read and thrown away rather than skipped.
+const GAP: u64 = 16 * 1024;
+/// Three pieces for each frame at most: IOV_MAX is 1024.
+const FRAMES: usize = 320;
+
+/// Sort jobs by place and put neighbours together.
+pub(crate) fn plan(mut jobs: Vec<Job<'_>>) -> Vec<Task<'_>> {
+    jobs.sort_by_key(|job| (job.entry.pack, job.entry.offset));
+    let mut tasks: Vec<Task<'_>> = Vec::new();
+    for job in jobs {
+        if let Some(task) = tasks.last_mut()
+            && let (Some(first), Some(last)) = (task.first(), task.last())
+            && last.entry.pack == job.entry.pack
+            && let Some(gap) = job.entry.offset.checked_sub(last.entry.end())
+            && gap <= GAP
+            && task.len() < FRAMES
+            && job.entry.end().saturating_sub(first.entry.offset) <= TASK
+        {
+            task.push(job);
+        } else {
+            tasks.push(vec![job]);
+        }
+    }
+    tasks
+}
+
+impl Inner {
+    /// Read, decode and verify the frames of one task. Returns the owners of those that failed, with the reason.
+    pub(crate) fn read_task(&self, snapshot: &Snapshot, mut task: Task<'_>) -> Vec<(usize, Entry, Error)> {
+        let Some(pack) = task.first().map(|job| job.entry.pack) else { return Vec::new() };
+        let file = match self.packs.open(self, snapshot, &pack) {
+            Ok(Some(file)) => file,
+            Ok(None) => {
+                return fail_all(&task, &Error::new(Kind::NotFound, "pack", format!("read pack {pack}: it is gone")));
+            }
+            Err(error) => return fail_all(&task, &error),
+        };
+        let mut heads = vec![[0_u8; FRAME_HEADER]; task.len()];
+        let mut payloads = vec![Vec::new(); task.len()];
+        let read = match read_into(file.as_ref(), &mut task, &mut heads, &mut payloads) {
+            Ok(read) => read,
+            Err(error) => return fail_all(&task, &error),
+        };
+        let mut failed = Vec::new();
+        let start = task.first().map_or(0, |job| job.entry.offset);
+        for ((job, head), payload) in task.iter_mut().zip(&heads).zip(payloads) {
+            let done = if job.entry.end() <= start.saturating_add(read) {
+                self.finish(&job.entry, head, &payload, job.out)
+            } else {
+                Err(Error::corrupt(
+                    "truncated",
+                    format!("read pack {pack} at {}: the pack ends before the frame", job.entry.offset),
+                ))
+            };
+            if let Err(error) = done {
+                failed.push((job.owner, job.entry, error));
+            }
+        }
+        failed
+    }
+
+    /// Check a frame's header against its entry, decode it, check it against its digest.
+    fn finish(&self, entry: &Entry, head: &[u8], payload: &[u8], out: &mut [u8]) -> Result<()> {
+        let header = FrameHeader::decode(head)?;
+        let place = || format!("read pack {} at {}", entry.pack, entry.offset);
+        if header.kind != entry.kind
+            || header.digest != entry.digest
+            || header.stored != entry.stored
+            || header.raw != entry.raw
+        {
+            return Err(Error::corrupt("frame", format!("{}: another frame stands there", place())));
+        }
+        if entry.stored != entry.raw {
+            header.check_payload(payload)?;
+            self.decoder()?.decode(header.codec, header.group, payload, out)?;
+        }
+        let digest = match entry.kind {
+            FrameKind::Chunk => digest::hash(out),
+            FrameKind::Node => digest::hash_node(out),
+        };
+        if digest == entry.digest {
+            return Ok(());
+        }
+        Err(Error::corrupt("chunk", format!("{}: the bytes are not those of {}", place(), entry.digest)))
+    }
+
+    /// Hold a whole frame, as it stands in its pack, against its entry.
+    pub(crate) fn check_frame(&self, entry: &Entry, frame: &[u8]) -> Result<()> {
+        let (head, payload) = frame.split_at_checked(FRAME_HEADER).ok_or_else(super::internal)?;
+        let mut out = vec![0; usize::try_from(entry.raw).map_err(|_| super::internal())?];
+        if entry.stored == entry.raw {
+            out.get_mut(..payload.len()).ok_or_else(super::internal)?.copy_from_slice(payload);
+        }
+        self.finish(entry, head, payload, &mut out)
+    }
+
+    /// One frame's raw bytes.
+    pub(crate) fn read_frame(&self, snapshot: &Snapshot, entry: &Entry) -> Result<Vec<u8>> {
+        let mut out = vec![0; usize::try_from(entry.raw).map_err(|_| super::internal())?];
+        let task = vec![Job { entry: *entry, out: &mut out, owner: 0 }];
+        match self.read_task(snapshot, task).into_iter().next() {
+            Some((_, _, error)) => Err(error),
+            None => Ok(out),
+        }
+    }
+
+    /// A chunk or node by any of its entries; the last resort lists the index again.
+    pub(crate) fn read_any(&self, snapshot: &Arc<Snapshot>, digest: &Digest, kind: FrameKind) -> Result<Vec<u8>> {
+        let mut last = None;
+        for attempt in 0..2 {
+            let snapshot = if attempt == 0 { Arc::clone(snapshot) } else { self.levels.refresh()? };
+            let mut good = None;
+            let damage = snapshot.chunks(digest, kind, &mut |entry, _| {
+                match self.read_frame(&snapshot, entry) {
+                    Ok(bytes) => good = Some(bytes),
+                    Err(error) => {
+                        self.packs.forget(&entry.pack);
+                        if attempt > 0 && error.kind() == Kind::Corrupt {
+                            self.note_damage(entry);
+                        }
+                        last = Some(error);
+                    }
+                }
+                Ok(good.is_some())
+            })?;
+            if let Some(bytes) = good {
+                return Ok(bytes);
+            }
+            if let (None, Some(damage)) = (&last, damage) {
+                last = Some(damage.recast(
+                    Kind::Corrupt,
+                    "index",
+                    &format!("look up {digest}: a part of the index cannot be read"),
+                ));
+            }
+        }
+        // The key of a blob was found: what its recipe lists must be there, so a missing chunk is damage, too.
+        Err(match last {
+            Some(error) if error.kind() == Kind::NotFound => {
+                error.recast(Kind::Corrupt, "missing-pack", &format!("read {digest}"))
+            }
+            Some(error) => error,
+            None => Error::corrupt("missing-chunk", format!("read {digest}: no index entry names it")),
+        })
+    }
+}
+
+/// One `preadv`: headers and compressed payloads into scratch, plain payloads straight into their place.
+fn read_into(
+    file: &dyn File,
+    task: &mut [Job<'_>],
+    heads: &mut [[u8; FRAME_HEADER]],
+    payloads: &mut [Vec<u8>],
+) -> Result<u64> {
+    let Some(first) = task.first() else { return Ok(0) };
+    let (pack, start) = (first.entry.pack, first.entry.offset);
+    let mut gaps = gaps(task);
+    let mut pieces = Vec::with_capacity(task.len().saturating_mul(3));
+    for (((job, head), payload), gap) in task.iter_mut().zip(heads).zip(payloads).zip(&mut gaps) {
+        if !gap.is_empty() {
+            pieces.push(IoSliceMut::new(gap));
+        }
+        pieces.push(IoSliceMut::new(head));
+        if job.entry.stored == job.entry.raw {
+            pieces.push(IoSliceMut::new(job.out));
+        } else {
+            payload.resize(usize::try_from(job.entry.stored).map_err(|_| super::internal())?, 0);
+            pieces.push(IoSliceMut::new(payload));
+        }
+    }
+    let read = file.read_at(&mut pieces, start).at("read pack", &pack.to_string())?;
+    Ok(read as u64)
+}
+
+/// What stands between the frames of a task, as buffers to read it into.
+fn gaps(task: &[Job<'_>]) -> Vec<Vec<u8>> {
+    let mut end = task.first().map_or(0, |job| job.entry.offset);
+    let mut gaps = Vec::with_capacity(task.len());
+    for job in task {
+        let gap = job.entry.offset.saturating_sub(end);
+        gaps.push(vec![0; usize::try_from(gap).unwrap_or(0)]);
+        end = job.entry.end();
+    }
+    gaps
+}
+
+fn fail_all(task: &[Job<'_>], error: &Error) -> Vec<(usize, Entry, Error)> {
+    task.iter().map(|job| (job.owner, job.entry, error.clone())).collect()
+}

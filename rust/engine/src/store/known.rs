@@ -1,0 +1,183 @@
+//! What the store has already, and whether it can be leaned on: an entry whose pack is there with the length that the index
+//! says, neither condemned nor noted as damaged; for a large blob, that of every chunk and node of its recipe.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use super::Inner;
+use super::pipeline::{self, lock};
+use super::place::frame_len;
+use super::recipe::Tree;
+use super::runs::{PackRef, Run, Runs};
+use crate::cancel::Cancel;
+use crate::digest::Digest;
+use crate::format::blob::BlobEntry;
+use crate::format::{Entry, FrameKind};
+use crate::id::Id;
+use crate::index::levels::Snapshot;
+use crate::{Kind, Result};
+
+/// Chunks and nodes of one pack that a batch leans on.
+pub(crate) type Leaned = HashSet<(Digest, FrameKind)>;
+
+/// A blob that is there already.
+pub(crate) struct KnownBlob {
+    pub(crate) root: Option<Digest>,
+    pub(crate) runs: Vec<Run>,
+}
+
+/// One batch's view of what is known, and what it leans on.
+#[derive(Debug)]
+pub(crate) struct Known {
+    check: bool,
+    presence: Mutex<HashMap<Id, bool>>,
+    leaned: Mutex<HashMap<Id, Leaned>>,
+    blobs: Mutex<BTreeSet<Digest>>,
+}
+
+impl Known {
+    pub(crate) fn new(check: bool) -> Self {
+        Self { check, presence: Mutex::default(), leaned: Mutex::default(), blobs: Mutex::default() }
+    }
+
+    /// Remember that this batch needs what an entry names.
+    pub(crate) fn lean(&self, entry: &Entry) {
+        lock(&self.leaned).entry(entry.pack).or_default().insert((entry.digest, entry.kind));
+    }
+
+    /// Remember that this batch saved a blob that was there.
+    pub(crate) fn lean_on_blob(&self, key: Digest) {
+        lock(&self.blobs).insert(key);
+    }
+
+    pub(crate) fn leaned(&self) -> HashMap<Id, Leaned> {
+        lock(&self.leaned).clone()
+    }
+
+    pub(crate) fn blobs_leaned(&self) -> BTreeSet<Digest> {
+        lock(&self.blobs).clone()
+    }
+
+    /// Which of these whole blobs are there; what is found is leaned on.
+    pub(crate) fn blobs(
+        &self,
+        store: &Inner,
+        keys: &[Digest],
+        items: &[&[u8]],
+        largest: usize,
+        threads: usize,
+        cancel: &Cancel,
+    ) -> Result<Vec<Option<KnownBlob>>> {
+        let snapshot = store.levels.snapshot()?;
+        let pairs: Vec<(&Digest, usize)> = keys.iter().zip(items.iter().map(|item| item.len())).collect();
+        let grain = if pairs.iter().any(|(_, len)| *len > largest) { 1 } else { 256 };
+        pipeline::map(&pairs, threads, grain, cancel, |(key, len)| {
+            if *len > largest {
+                self.large(store, &snapshot, key, *len)
+            } else {
+                self.small(store, &snapshot, key, *len)
+            }
+        })
+    }
+
+    fn small(&self, store: &Inner, snapshot: &Arc<Snapshot>, key: &Digest, len: usize) -> Result<Option<KnownBlob>> {
+        let Some(entry) = self.usable(store, snapshot, FrameKind::Chunk, key)? else { return Ok(None) };
+        if usize::try_from(entry.raw) != Ok(len) {
+            return Ok(None);
+        }
+        self.lean(&entry);
+        let runs = super::batch::one_run(PackRef::Known(entry.pack), entry.offset, frame_len(&entry));
+        Ok(Some(KnownBlob { root: None, runs }))
+    }
+
+    fn large(&self, store: &Inner, snapshot: &Arc<Snapshot>, key: &Digest, len: usize) -> Result<Option<KnownBlob>> {
+        for blob in snapshot.blobs(key).hits {
+            if blob.size == len as u64
+                && let Some(known) = self.whole_recipe(store, snapshot, &blob)?
+            {
+                return Ok(Some(known));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Everything that a recipe lists is there; anything less is `None`.
+    fn whole_recipe(&self, store: &Inner, snapshot: &Arc<Snapshot>, blob: &BlobEntry) -> Result<Option<KnownBlob>> {
+        let mut nodes = Vec::new();
+        let recipe = match store.recipe(snapshot, blob, 0, blob.size, &mut nodes) {
+            Ok(recipe) => recipe,
+            Err(error) if error.kind() == Kind::Corrupt || error.kind() == Kind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut used = Vec::with_capacity(recipe.len().saturating_add(nodes.len()));
+        let mut runs = Runs::default();
+        for piece in &recipe {
+            let Some(entry) = self.usable(store, snapshot, FrameKind::Chunk, &piece.digest)? else { return Ok(None) };
+            runs.push(PackRef::Known(entry.pack), entry.offset, frame_len(&entry));
+            used.push(entry);
+        }
+        for digest in &nodes {
+            let Some(entry) = self.usable(store, snapshot, FrameKind::Node, digest)? else { return Ok(None) };
+            runs.push_node(PackRef::Known(entry.pack), entry.offset, frame_len(&entry));
+            used.push(entry);
+        }
+        used.iter().for_each(|entry| self.lean(entry));
+        Ok(Some(KnownBlob { root: Some(blob.root), runs: runs.finish() }))
+    }
+
+    /// Entries of chunks or nodes that can be leaned on. They are not leaned on yet.
+    pub(crate) fn chunks(&self, store: &Inner, kind: FrameKind, digests: &[Digest]) -> Result<Vec<Option<Entry>>> {
+        let snapshot = store.levels.snapshot()?;
+        digests.iter().map(|digest| self.usable(store, &snapshot, kind, digest)).collect()
+    }
+
+    /// Whether the index lists exactly this recipe for a blob.
+    pub(crate) fn blob_is_listed(&self, store: &Inner, key: &Digest, tree: &Tree) -> Result<bool> {
+        let snapshot = store.levels.snapshot()?;
+        Ok(snapshot.blobs(key).hits.iter().any(|blob| blob.root == tree.root && blob.size == tree.size))
+    }
+
+    fn usable(
+        &self,
+        store: &Inner,
+        snapshot: &Arc<Snapshot>,
+        kind: FrameKind,
+        digest: &Digest,
+    ) -> Result<Option<Entry>> {
+        let mut good = None;
+        // Damage of the index is no reason to fail a save: what is not found is stored again.
+        snapshot.chunks(digest, kind, &mut |entry, _| {
+            if self.can_lean_on(store, snapshot, entry)? {
+                good = Some(*entry);
+            }
+            Ok(good.is_some())
+        })?;
+        Ok(good)
+    }
+
+    fn can_lean_on(&self, store: &Inner, snapshot: &Snapshot, entry: &Entry) -> Result<bool> {
+        if store.notes.is_barred(entry) {
+            return Ok(false);
+        }
+        let seen = lock(&self.presence).get(&entry.pack).copied();
+        let there = match seen {
+            Some(there) => there,
+            None => {
+                let there = store.pack_is_there(snapshot, &entry.pack)?;
+                lock(&self.presence).insert(entry.pack, there);
+                there
+            }
+        };
+        if !there || !self.check {
+            return Ok(there);
+        }
+        match store.read_frame(snapshot, entry) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == Kind::Corrupt || error.kind() == Kind::NotFound => {
+                store.note_damage(entry);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! Merging: many small segments become one in the next level, their small packs one pack. Triggered by writers, so that the
+//! number of segments stays small.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::{IoSlice, IoSliceMut};
+use std::sync::Arc;
+
+use super::commit::Failure;
+use super::packs::pack_path;
+use super::stats::add;
+use super::verify::read_footer;
+use super::{Inner, Store, internal};
+use crate::cancel::Cancel;
+use crate::digest::Digest;
+use crate::disk::Staged;
+use crate::error::At;
+use crate::format::pack::PackHeader;
+use crate::format::segment::LEVELS;
+use crate::format::{BatchRecord, BlobEntry, Entry, Footer, FrameKind, PackRow, PinRow, SegmentName};
+use crate::id::Id;
+use crate::index::segment::Segment;
+use crate::index::write::SegmentWriter;
+use crate::{Error, Result};
+
+/// A level with more segments than this is merged: level 0, and the others.
+const MANY: [usize; 2] = [16, 8];
+/// With more than this in level 0 the next commit merges first.
+const TOO_MANY: usize = 256;
+/// A writer merges at most this much at once; larger merges are the collector's.
+const INPUT: u64 = 256 * 1024 * 1024;
+/// A merged pack up to this length stays at the head of its segment's file.
+const EMBED: u64 = 32 * 1024 * 1024;
+
+/// What a merged segment will hold. Entries of up to [`INPUT`] bytes of segments.
+#[derive(Default)]
+struct Merged {
+    entries: Vec<Entry>,
+    blobs: Vec<BlobEntry>,
+    packs: Vec<PackRow>,
+    records: Vec<BatchRecord>,
+    pins: BTreeSet<(Digest, Id)>,
+    /// A record's place, by its batch.
+    ordinals: HashMap<Id, u32>,
+}
+
+impl Store {
+    /// Merge levels that hold too many segments, unless another process does. Returns whether anything was merged. A writer calls it
+    /// after its batches were answered.
+    ///
+    /// # Errors
+    /// `Cancelled`; the disk's errors. Whatever fails, every committed blob stays readable.
+    pub fn maintain(&self, cancel: &Cancel) -> Result<bool> {
+        let inner = &self.inner;
+        if !inner.writable || inner.poison.get().is_some() {
+            return Ok(false);
+        }
+        let mut any = false;
+        for level in 0..LEVELS.saturating_sub(1) {
+            cancel.check()?;
+            any |= inner.merge_level(level, cancel)?;
+        }
+        Ok(any)
+    }
+}
+
+impl Inner {
+    /// Merge before a commit when level 0 has grown beyond measure.
+    pub(crate) fn merge_if_crowded(&self, cancel: &Cancel) -> Result<()> {
+        let crowded = self.levels.snapshot()?.level(0).count() > TOO_MANY;
+        if crowded {
+            self.merge_level(0, cancel)?;
+        }
+        Ok(())
+    }
+
+    fn merge_level(&self, level: u8, cancel: &Cancel) -> Result<bool> {
+        let many = MANY.get(usize::from(level.min(1))).copied().unwrap_or(16);
+        if self.levels.snapshot()?.level(level).count() <= many {
+            return Ok(false);
+        }
+        let writer = self.writer()?;
+        let Some(_held) = self.disk.try_lock("locks/merge", true).at("lock", "locks/merge")? else { return Ok(false) };
+        let snapshot = self.levels.refresh()?;
+        let mut inputs: Vec<Arc<Segment>> = Vec::new();
+        let mut size = 0_u64;
+        for segment in snapshot.level(level) {
+            // An input that does not verify is left out and kept.
+            if segment.verify().is_err() {
+                continue;
+            }
+            size = size.saturating_add(segment.file_len());
+            if size > INPUT {
+                break;
+            }
+            inputs.push(Arc::clone(segment));
+        }
+        if inputs.len() <= many / 2 {
+            return Ok(false);
+        }
+        let target = level.saturating_add(1);
+        let published = self.merge(&inputs, target, writer.id, cancel);
+        if published.is_err() {
+            writer.leave();
+        }
+        let Some(taken) = published? else { return Ok(false) };
+        for segment in taken {
+            self.disk.remove(segment.path()).at("remove", segment.path())?;
+        }
+        self.levels.refresh()?;
+        add(&self.counters.merges, 1);
+        Ok(true)
+    }
+
+    /// Write the merged segment; returns the inputs that it stands for, once that is durable and checked.
+    fn merge(
+        &self,
+        inputs: &[Arc<Segment>],
+        target: u8,
+        writer: crate::WriterId,
+        cancel: &Cancel,
+    ) -> Result<Option<Vec<Arc<Segment>>>> {
+        let id = writer.new_id()?;
+        let mut staged = self.disk.stage().at("stage a segment in", "tmp")?;
+        let small = inputs.iter().fold(0_u64, |sum, segment| sum.saturating_add(segment.name().pack_len));
+        let embedded = small <= EMBED;
+        let mut copy = Copied::default();
+        let mut own = None;
+        let mut pack_len = 0;
+        let mut taken = Vec::new();
+        if small == 0 {
+            taken = inputs.to_vec();
+        } else if embedded {
+            self.copy_frames(inputs, id, staged.as_ref(), &mut copy, &mut taken, cancel)?;
+        } else {
+            let pack = writer.new_id()?;
+            let file = self.disk.stage().at("stage a pack in", "tmp")?;
+            self.copy_frames(inputs, pack, file.as_ref(), &mut copy, &mut taken, cancel)?;
+            own = Some((pack, file));
+        }
+        let mut merged = Merged::default();
+        for segment in &taken {
+            cancel.check()?;
+            merged.take_in(segment, &copy)?;
+        }
+        merged.settle();
+        if !copy.entries.is_empty() {
+            let pack = own.as_ref().map_or(id, |(pack, _)| *pack);
+            let file: &dyn Staged = own.as_ref().map_or(staged.as_ref(), |(_, file)| file.as_ref());
+            let row = write_footer(file, pack, &merged, embedded)?;
+            merged.packs.push(row);
+            merged.packs.sort_unstable_by_key(|row| row.pack);
+            if embedded {
+                pack_len = row.len;
+            }
+        }
+        if let Some((pack, mut file)) = own {
+            let path = pack_path(&pack);
+            file.sync().at("sync pack", &path)?;
+            file.publish(&path).at("publish pack", &path)?;
+            self.disk.sync_dir("packs").at("sync", "packs")?;
+        }
+        cancel.check()?;
+        let new_packs: Vec<Id> = merged
+            .packs
+            .iter()
+            .filter(|row| copy.entries.iter().any(|entry| entry.pack == row.pack))
+            .map(|row| row.pack)
+            .collect();
+        merged
+            .write(staged.as_ref(), id, target, pack_len)
+            .and_then(|name| self.issue(&mut staged, target, name).map_err(Failure::into_error))?;
+        // Step 3 for what it wrote: a pack that was condemned at once leaves the inputs as they are.
+        self.notes.refresh(self.disk.as_ref())?;
+        let snapshot = self.levels.refresh()?;
+        for pack in &new_packs {
+            if self.notes.is_condemned(pack) || !self.pack_is_there(&snapshot, pack)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(taken))
+    }
+
+    /// Copy the frames of small packs, each verified, behind a header into `file`. Inputs whose frames do not verify are not taken.
+    fn copy_frames(
+        &self,
+        inputs: &[Arc<Segment>],
+        pack: Id,
+        file: &dyn Staged,
+        copy: &mut Copied,
+        taken: &mut Vec<Arc<Segment>>,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let mut out = Vec::new();
+        PackHeader { pack }.encode(&mut out);
+        let mut end = out.len() as u64;
+        let mut written = 0_u64;
+        for segment in inputs {
+            cancel.check()?;
+            match self.sound_frames(segment) {
+                Ok(frames) => {
+                    for (entry, bytes) in frames {
+                        let known = copy.by_digest.get(&(entry.digest, entry.kind)).copied();
+                        let at = known.unwrap_or(end);
+                        copy.moved.insert((entry.pack, entry.offset), (pack, at));
+                        if known.is_none() {
+                            copy.by_digest.insert((entry.digest, entry.kind), at);
+                            copy.entries.push(Entry { pack, offset: at, ..entry });
+                            end = end.saturating_add(bytes.len() as u64);
+                            out.extend_from_slice(&bytes);
+                        }
+                    }
+                    taken.push(Arc::clone(segment));
+                }
+                Err(_) => continue,
+            }
+            if out.len() >= 1 << 20 {
+                file.write_at(&[IoSlice::new(&out)], written).at("write", "pack")?;
+                written = written.saturating_add(out.len() as u64);
+                out.clear();
+            }
+        }
+        if copy.entries.is_empty() {
+            return Ok(());
+        }
+        file.write_at(&[IoSlice::new(&out)], written).at("write", "pack")
+    }
+
+    /// All frames of a segment's small pack, header and payload, each held against its digest.
+    fn sound_frames(&self, segment: &Arc<Segment>) -> Result<Vec<(Entry, Vec<u8>)>> {
+        let name = segment.name();
+        if name.pack_len == 0 {
+            return Ok(Vec::new());
+        }
+        let file = segment.file();
+        let footer = read_footer(file.as_ref(), &name.id, name.pack_len)?;
+        let mut frames = Vec::with_capacity(footer.entries.len());
+        for entry in footer.entries {
+            let mut bytes = vec![0; usize::try_from(entry.frame_len()).map_err(|_| internal())?];
+            let read = file.read_at(&mut [IoSliceMut::new(&mut bytes)], entry.offset).at("read", segment.path())?;
+            if read != bytes.len() {
+                return Err(Error::corrupt("truncated", format!("read segment {}: it ends early", segment.path())));
+            }
+            self.check_frame(&entry, &bytes)?;
+            frames.push((entry, bytes));
+        }
+        Ok(frames)
+    }
+}
+
+/// Frames that have moved into a new pack.
+#[derive(Default)]
+struct Copied {
+    entries: Vec<Entry>,
+    moved: HashMap<(Id, u64), (Id, u64)>,
+    by_digest: HashMap<(Digest, FrameKind), u64>,
+}
+
+impl Merged {
+    fn take_in(&mut self, segment: &Segment, copy: &Copied) -> Result<()> {
+        let mut ordinals = Vec::new();
+        for record in segment.records()? {
+            let next = u32::try_from(self.records.len()).map_err(|_| internal())?;
+            let at = *self.ordinals.entry(record.batch).or_insert(next);
+            ordinals.push(at);
+            match self.records.get_mut(usize::try_from(at).map_err(|_| internal())?) {
+                Some(known) => known.leaned.extend(record.leaned),
+                None => self.records.push(record),
+            }
+        }
+        let ordinal = |batch: Option<u32>| batch.and_then(|at| ordinals.get(usize::try_from(at).ok()?).copied());
+        for at in 0..segment.layout().chunks.blocks() {
+            for mut entry in segment.entries_of(at)? {
+                entry.batch = ordinal(entry.batch);
+                if let Some((pack, offset)) = copy.moved.get(&(entry.pack, entry.offset)) {
+                    (entry.pack, entry.offset) = (*pack, *offset);
+                }
+                self.entries.push(entry);
+            }
+        }
+        segment.each_blob(&mut |blob| {
+            self.blobs.push(BlobEntry { batch: ordinal(blob.batch), ..*blob });
+            Ok(())
+        })?;
+        segment.each_pin(&mut |pin| {
+            self.pins.insert((pin.key, pin.batch));
+            Ok(())
+        })?;
+        let own = segment.name().id;
+        self.packs.extend(segment.pack_rows()?.iter().filter(|row| !(row.embedded && row.pack == own)));
+        Ok(())
+    }
+
+    /// Sort, and count each thing once: an entry by key and place, a record by batch, a key of a record once.
+    fn settle(&mut self) {
+        self.entries.sort_unstable_by_key(|entry| (entry.digest, entry.pack, entry.offset, !entry.root));
+        let mut kept: Vec<Entry> = Vec::with_capacity(self.entries.len());
+        for entry in self.entries.drain(..) {
+            match kept.last() {
+                Some(last) if (last.digest, last.pack, last.offset) == (entry.digest, entry.pack, entry.offset) => {
+                    // Two batches saved it; one entry names one of them, the other leans on it from now on.
+                    if entry.root
+                        && entry.batch != last.batch
+                        && let Some(record) = entry.batch.and_then(|at| self.records.get_mut(usize::try_from(at).ok()?))
+                    {
+                        record.leaned.push(entry.digest);
+                    }
+                }
+                _ => kept.push(entry),
+            }
+        }
+        self.entries = kept;
+        self.blobs.sort_unstable_by_key(|blob| (blob.key, blob.root));
+        let mut blobs: Vec<BlobEntry> = Vec::with_capacity(self.blobs.len());
+        for blob in self.blobs.drain(..) {
+            match blobs.last() {
+                Some(last) if (last.key, last.root) == (blob.key, blob.root) => {
+                    if blob.batch != last.batch
+                        && let Some(record) = blob.batch.and_then(|at| self.records.get_mut(usize::try_from(at).ok()?))
+                    {
+                        record.leaned.push(blob.key);
+                    }
+                }
+                _ => blobs.push(blob),
+            }
+        }
+        self.blobs = blobs;
+        self.packs.sort_unstable_by_key(|row| row.pack);
+        self.packs.dedup_by_key(|row| row.pack);
+        for record in &mut self.records {
+            record.leaned.sort_unstable();
+            record.leaned.dedup();
+        }
+    }
+
+    fn write(&self, staged: &dyn Staged, id: Id, level: u8, pack_len: u64) -> Result<SegmentName> {
+        let name = SegmentName {
+            id,
+            entries: self.entries.len() as u64,
+            blobs: self.blobs.len() as u64,
+            packs: self.packs.len() as u64,
+            pins: self.pins.len() as u64,
+            records_len: self.records.iter().fold(0, |sum, record| sum.saturating_add(record.encoded_len() as u64)),
+            pack_len,
+        };
+        let mut writer = SegmentWriter::new(staged, name, level)?;
+        self.entries.iter().try_for_each(|entry| writer.entry(entry))?;
+        self.blobs.iter().try_for_each(|blob| writer.blob(blob))?;
+        self.packs.iter().try_for_each(|row| writer.pack(row))?;
+        self.pins.iter().try_for_each(|(key, batch)| writer.pin(&PinRow { key: *key, batch: *batch }))?;
+        self.records.iter().try_for_each(|record| writer.record(record))?;
+        writer.finish()?;
+        Ok(name)
+    }
+}
+
+/// The footer of the pack that small frames were copied into: its entries as the merged segment has them, and their records.
+fn write_footer(file: &dyn Staged, pack: Id, merged: &Merged, embedded: bool) -> Result<PackRow> {
+    let mut entries: Vec<Entry> = merged.entries.iter().filter(|entry| entry.pack == pack).copied().collect();
+    entries.sort_unstable_by_key(|entry| entry.offset);
+    let end = entries.last().map(Entry::end).ok_or_else(internal)?;
+    let mut footer =
+        Footer { entries, blobs: merged.blobs.clone(), records: merged.records.clone(), packs: Vec::new() };
+    footer.list_packs(pack, embedded, std::iter::empty())?;
+    let mut bytes = Vec::new();
+    footer.encode(pack, &mut bytes)?;
+    file.write_at(&[IoSlice::new(&bytes)], end).at("write", "pack")?;
+    Ok(PackRow { pack, len: footer.pack_len().ok_or_else(internal)?, embedded })
+}

@@ -1,0 +1,86 @@
+//! What others say about packs: condemned by a collector (`marks/`), or found damaged by a reader (`damage/`).
+
+use std::collections::HashSet;
+use std::sync::{PoisonError, RwLock};
+
+use super::Inner;
+use crate::disk::Disk;
+use crate::error::At;
+use crate::format::damage::DamageNote;
+use crate::format::entry::Entry;
+use crate::id::Id;
+use crate::{Error, Kind, Result};
+
+/// Both, as last listed.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    condemned: RwLock<HashSet<Id>>,
+    damaged: RwLock<HashSet<(Id, u64)>>,
+}
+
+impl Notes {
+    /// List both folders afresh.
+    ///
+    /// # Errors
+    /// `Unsupported` when something is announced among the marks that this version does not know: it must not write any more.
+    pub(crate) fn refresh(&self, disk: &dyn Disk) -> Result<()> {
+        let mut condemned = HashSet::new();
+        for entry in disk.list("marks").at("list", "marks")? {
+            let id = Id::from_hex(&entry.name).ok_or_else(|| {
+                let text = format!(
+                    "write: the store announces {:?}, which this version does not know; a newer packhouse is needed",
+                    entry.name
+                );
+                Error::new(Kind::Unsupported, "announcement", text)
+            })?;
+            condemned.insert(id);
+        }
+        let mut damaged = HashSet::new();
+        for entry in disk.list("damage").at("list", "damage")? {
+            // A name that is no note says nothing about any pack.
+            if let Ok(note) = DamageNote::parse(&entry.name) {
+                damaged.insert((note.pack, note.offset));
+            }
+        }
+        *self.condemned.write().unwrap_or_else(PoisonError::into_inner) = condemned;
+        *self.damaged.write().unwrap_or_else(PoisonError::into_inner) = damaged;
+        Ok(())
+    }
+
+    /// Whether a pack is condemned: a condemnation is never lifted.
+    pub(crate) fn is_condemned(&self, pack: &Id) -> bool {
+        self.condemned.read().unwrap_or_else(PoisonError::into_inner).contains(pack)
+    }
+
+    /// Whether an entry's frame was found damaged. It bars deduplication, never reading.
+    pub(crate) fn is_damaged(&self, entry: &Entry) -> bool {
+        self.damaged.read().unwrap_or_else(PoisonError::into_inner).contains(&(entry.pack, entry.offset))
+    }
+
+    /// Whether a save must not lean on an entry.
+    pub(crate) fn is_barred(&self, entry: &Entry) -> bool {
+        self.is_condemned(&entry.pack) || self.is_damaged(entry)
+    }
+}
+
+impl Inner {
+    /// Write down that a frame is damaged, so that saving its blob again heals it. A reader that may not write only remembers it.
+    pub(crate) fn note_damage(&self, entry: &Entry) {
+        let fresh =
+            self.notes.damaged.write().unwrap_or_else(PoisonError::into_inner).insert((entry.pack, entry.offset));
+        if fresh && self.writable {
+            let note = DamageNote { pack: entry.pack, offset: entry.offset, len: entry.frame_len() };
+            // A note that cannot be written changes nothing: the next reader finds the damage, too.
+            let _ = self.publish_note(&note);
+        }
+    }
+
+    fn publish_note(&self, note: &DamageNote) -> std::io::Result<()> {
+        let mut staged = self.disk.stage()?;
+        staged.sync()?;
+        match staged.publish(&format!("damage/{note}")) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+            _ => self.disk.sync_dir("damage"),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Work on several cores that comes out in the order it went in.
+//!
+//! A unit passes three stations: `next` hands it out (one caller at a time), `work` runs beside others, `place` takes the
+//! results one at a time in the order of `next`. What `place` returns is finished by `after`, again beside others:
+//! a write, as a rule, to a place that `place` decided.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::cancel::Cancel;
+use crate::{Error, Kind, Result};
+
+/// The four stations.
+pub(crate) trait Stations: Sync {
+    type Unit: Send;
+    type Done: Send;
+    type Rest: Send;
+
+    /// Hand out the next unit; `None` when there is none left.
+    fn next(&self) -> Result<Option<Self::Unit>>;
+    /// What may run on any core.
+    fn work(&self, unit: Self::Unit) -> Result<Self::Done>;
+    /// What must happen in order.
+    fn place(&self, done: Self::Done) -> Result<Self::Rest>;
+    /// What may happen whenever.
+    fn after(&self, rest: Self::Rest) -> Result<()>;
+}
+
+struct Line {
+    placed: u64,
+    error: Option<Error>,
+}
+
+struct Shared<'a, S> {
+    stations: &'a S,
+    /// The next ticket; held while `next` runs, apart from `line`, so that placing goes on meanwhile.
+    source: Mutex<u64>,
+    line: Mutex<Line>,
+    turn: Condvar,
+    cancel: &'a Cancel,
+}
+
+/// Run until `next` has nothing left, on `threads` threads, the caller's included. The threads have ended when it returns.
+pub(crate) fn run<S: Stations>(stations: &S, threads: usize, cancel: &Cancel) -> Result<()> {
+    let shared = Shared {
+        stations,
+        source: Mutex::new(0),
+        line: Mutex::new(Line { placed: 0, error: None }),
+        turn: Condvar::new(),
+        cancel,
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(|| shared.worker());
+        }
+        shared.worker();
+    });
+    match lock(&shared.line).error.take() {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+impl<S: Stations> Shared<'_, S> {
+    fn worker(&self) {
+        // A worker that panics must not leave the others waiting for its turn.
+        let bell = Bell(self);
+        while let Some(result) = self.step() {
+            if let Err(error) = result {
+                self.fail(error);
+                break;
+            }
+        }
+        std::mem::forget(bell);
+    }
+
+    fn step(&self) -> Option<Result<()>> {
+        let (ticket, unit) = {
+            let mut given = lock(&self.source);
+            if lock(&self.line).error.is_some() {
+                return None;
+            }
+            match self.cancel.check().and_then(|()| self.stations.next()) {
+                Ok(Some(unit)) => {
+                    let ticket = *given;
+                    *given = ticket.wrapping_add(1);
+                    (ticket, unit)
+                }
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        };
+        let done = match self.stations.work(unit) {
+            Ok(done) => done,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut line = lock(&self.line);
+        while line.placed != ticket {
+            if line.error.is_some() {
+                return None;
+            }
+            line = self.turn.wait(line).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(line);
+        // Only the holder of the ticket gets here, and nobody else until it moves `placed` on.
+        let rest = self.stations.place(done);
+        lock(&self.line).placed = ticket.wrapping_add(1);
+        self.turn.notify_all();
+        Some(rest.and_then(|rest| self.stations.after(rest)))
+    }
+
+    fn fail(&self, error: Error) {
+        let mut line = lock(&self.line);
+        if line.error.is_none() {
+            line.error = Some(error);
+        }
+        self.turn.notify_all();
+    }
+}
+
+struct Bell<'a, S: Stations>(&'a Shared<'a, S>);
+
+impl<S: Stations> Drop for Bell<'_, S> {
+    fn drop(&mut self) {
+        self.0.fail(panicked());
+    }
+}
+
+/// Apply `work` to every item on `threads` threads; results in order.
+pub(crate) fn map<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    grain: usize,
+    cancel: &Cancel,
+    work: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let grain = grain.max(1);
+    let wanted = items.len().div_ceil(grain).min(threads);
+    if wanted <= 1 {
+        return items.iter().map(|item| cancel.check().and_then(|()| work(item))).collect();
+    }
+    let groups = Mutex::new(items.chunks(grain).enumerate());
+    let results = Mutex::new(Vec::with_capacity(items.len().div_ceil(grain)));
+    let run = || -> Result<()> {
+        loop {
+            let Some((index, group)) = lock(&groups).next() else { return Ok(()) };
+            cancel.check()?;
+            let done = group.iter().map(&work).collect::<Result<Vec<R>>>()?;
+            lock(&results).push((index, done));
+        }
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..wanted).map(|_| scope.spawn(run)).collect();
+        let mine = run();
+        let joined =
+            others.into_iter().map(|other| other.join().unwrap_or_else(|_| Err(panicked()))).collect::<Result<()>>();
+        mine.and(joined)
+    })?;
+    let mut groups = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    groups.sort_unstable_by_key(|(index, _)| *index);
+    Ok(groups.into_iter().flat_map(|(_, done)| done).collect())
+}
+
+fn panicked() -> Error {
+    Error::new(Kind::Corrupt, "internal", "a worker thread of the engine panicked")
+}
+
+/// Take a lock whose holder may have panicked: the state behind it is checked by its users.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,135 @@
+//! Staged packs made whole and durable: footer, sync, name.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use super::batch::Batch;
+use super::packs::pack_path;
+use super::pipeline::lock;
+use super::recipe::Tree;
+use super::stage::{PackFile, Placed, Stage};
+use super::{Inner, internal};
+use crate::digest::Digest;
+use crate::error::At;
+use crate::format::{BatchRecord, BlobEntry, Entry, Footer, PackRow};
+use crate::id::Id;
+use crate::{Error, Kind, Result};
+
+/// The entry of a placed frame, once its pack has its id and its offset is final.
+pub(crate) fn entry(placed: &Placed, pack: Id, offset: u64, batch: u32) -> Entry {
+    Entry {
+        digest: placed.digest,
+        pack,
+        offset,
+        stored: placed.stored,
+        raw: placed.raw,
+        kind: placed.kind,
+        root: placed.root,
+        batch: Some(batch),
+    }
+}
+
+/// The entry of a large blob.
+pub(crate) fn blob_entry(key: Digest, tree: &Tree, batch: u32) -> BlobEntry {
+    BlobEntry { key, root: tree.root, size: tree.size, chunks: tree.chunks, batch: Some(batch), height: tree.height }
+}
+
+/// The packs of a batch that has some of its own: durable and named, but in no segment yet.
+pub(crate) struct Sealed {
+    pub(crate) rows: Vec<PackRow>,
+}
+
+impl Inner {
+    /// Write the footers of a batch's own packs, sync the packs and name them. `others` are packs of the same commit that were
+    /// sealed before; the last pack lists all of them when `last` says that no other pack of this commit follows.
+    ///
+    /// When it fails, what it named is removed again: nothing refers to it.
+    pub(crate) fn seal_packs(
+        &self,
+        batch: &mut Batch,
+        record: &BatchRecord,
+        others: &[PackRow],
+        last: bool,
+    ) -> Result<Sealed> {
+        let stage = batch.stage.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let packs = std::mem::take(&mut stage.packs);
+        let mut sealed = Sealed { rows: Vec::with_capacity(packs.len()) };
+        let mut named: Vec<Id> = Vec::new();
+        let count = packs.len();
+        let mut by_pack: Vec<Vec<Entry>> = vec![Vec::new(); count];
+        for placed in &stage.entries {
+            let at = usize::try_from(placed.pack).map_err(|_| internal())?;
+            if let (Some(list), Some(pack)) = (by_pack.get_mut(at), packs.get(at)) {
+                list.push(entry(placed, pack.id, placed.offset, 0));
+            }
+        }
+        let ids: Vec<Id> = packs.iter().map(|pack| pack.id).collect();
+        let mut staged = Vec::with_capacity(count);
+        for (at, (pack, mut entries)) in packs.into_iter().zip(by_pack).enumerate() {
+            entries.sort_unstable_by_key(|entry| entry.offset);
+            let is_last = at.saturating_add(1) == count;
+            let mut footer = Footer { entries, blobs: Vec::new(), records: vec![record.clone()], packs: Vec::new() };
+            if is_last {
+                footer.blobs = batch.blobs.iter().map(|(key, tree)| blob_entry(*key, tree, 0)).collect();
+                footer.blobs.sort_unstable_by_key(|blob| (blob.key, blob.root));
+            }
+            if is_last && last {
+                footer.list_packs(pack.id, false, others.iter().chain(&sealed.rows).copied())?;
+            }
+            sealed.rows.push(PackRow { pack: pack.id, len: footer.pack_len().ok_or_else(internal)?, embedded: false });
+            staged.push(write_footer(pack, &footer)?);
+        }
+        let result = staged.into_iter().try_for_each(|mut pack| {
+            let path = pack_path(&pack.id);
+            pack.staged.sync().at("sync pack", &path)?;
+            pack.staged.publish(&path).at("publish pack", &path)?;
+            named.push(pack.id);
+            Ok::<(), Error>(())
+        });
+        stage.packs.clear();
+        stage.sealed = ids;
+        match result {
+            Ok(()) => Ok(sealed),
+            Err(error) => {
+                self.unname(&named);
+                Err(error)
+            }
+        }
+    }
+
+    /// Remove packs that no segment names and none will.
+    pub(crate) fn unname(&self, packs: &[Id]) {
+        for id in packs {
+            // What cannot be removed, or comes back when the power goes, is an orphan that the next writer sweeps.
+            let _ = self.disk.remove(&pack_path(id));
+        }
+        if let (false, Some(writer)) = (packs.is_empty(), lock(&self.writer).as_ref()) {
+            writer.leave();
+        }
+    }
+}
+
+fn write_footer(pack: Arc<PackFile>, footer: &Footer) -> Result<PackFile> {
+    let pack = Arc::into_inner(pack).ok_or_else(internal)?;
+    let mut bytes = Vec::new();
+    footer.encode(pack.id, &mut bytes)?;
+    let end = footer.entries.last().map(Entry::end).ok_or_else(internal)?;
+    pack.staged.write_at(&[IoSlice::new(&bytes)], end).at("write pack", &pack.id.to_string())?;
+    Ok(pack)
+}
+
+impl Stage {
+    /// The id of one of the batch's own packs, once it is sealed.
+    pub(crate) fn sealed_id(&self, pack: u32) -> Option<Id> {
+        self.sealed.get(usize::try_from(pack).ok()?).copied()
+    }
+}
+
+/// An error after which nobody can say whether a batch is durable.
+pub(crate) fn uncertain(error: &Error, batch: &Id) -> Error {
+    error.clone().recast(
+        Kind::Uncertain,
+        "after-publish",
+        &format!("commit batch {batch}: it may or may not be durable"),
+    )
+}

@@ -1,0 +1,192 @@
+//! What a batch has stored but not committed: frames in memory while it is small, in staged packs once it is not.
+
+use std::collections::HashMap;
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use super::Inner;
+use crate::Result;
+use crate::codec::Encoded;
+use crate::digest::Digest;
+use crate::disk::Staged;
+use crate::error::At;
+use crate::format::FrameKind;
+use crate::format::frame::{FRAME_HEADER, FrameHeader};
+use crate::format::pack::PackHeader;
+use crate::id::Id;
+
+/// A batch whose frames take no more than this is committed as one file: its pack stands at the head of its segment.
+pub(crate) const SMALL_LIMIT: usize = 256 * 1024;
+/// A pack that has reached this length is closed and the next one begun.
+const PACK_TARGET: u64 = 256 * 1024 * 1024;
+/// The pack number of frames that are still in memory.
+pub(crate) const SMALL: u32 = u32::MAX;
+/// System calls take at most this many pieces (IOV_MAX).
+const PIECES: usize = 1024;
+
+/// A pack that nobody else can see yet.
+#[derive(Debug)]
+pub(crate) struct PackFile {
+    pub(crate) id: Id,
+    pub(crate) staged: Box<dyn Staged>,
+}
+
+/// Where a frame of this batch stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placed {
+    pub(crate) digest: Digest,
+    /// Index into [`Stage::packs`], or [`SMALL`].
+    pub(crate) pack: u32,
+    /// Of the frame's header; in memory, from the buffer's start.
+    pub(crate) offset: u64,
+    pub(crate) stored: u32,
+    pub(crate) raw: u32,
+    pub(crate) kind: FrameKind,
+    /// Whether the batch saved it as a blob.
+    pub(crate) root: bool,
+}
+
+impl Placed {
+    /// Header and payload.
+    pub(crate) fn frame_len(&self) -> u64 {
+        u64::from(self.stored).saturating_add(FRAME_HEADER as u64)
+    }
+}
+
+/// Bytes to be written, to a place that is already decided.
+pub(crate) struct Write<'a> {
+    pack: Arc<PackFile>,
+    offset: u64,
+    parts: Vec<Part<'a>>,
+}
+
+enum Part<'a> {
+    Head(Vec<u8>),
+    Frame(Vec<u8>, Encoded<'a>),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Stage {
+    pub(crate) packs: Vec<Arc<PackFile>>,
+    /// The ids of the packs once they are sealed, in the same order.
+    pub(crate) sealed: Vec<Id>,
+    end: u64,
+    pub(crate) small: Vec<u8>,
+    pub(crate) entries: Vec<Placed>,
+    /// The places of what this batch has stored: a digest is stored once.
+    pub(crate) places: HashMap<Digest, u32>,
+}
+
+impl Stage {
+    /// What this batch has stored under a digest.
+    pub(crate) fn find(&self, digest: &Digest) -> Option<&Placed> {
+        self.places.get(digest).and_then(|&at| self.entries.get(usize::try_from(at).ok()?))
+    }
+
+    /// The same, to mark it as a blob of its own.
+    pub(crate) fn find_mut(&mut self, digest: &Digest) -> Option<&mut Placed> {
+        let at = usize::try_from(*self.places.get(digest)?).ok()?;
+        self.entries.get_mut(at)
+    }
+
+    /// Decide the place of a frame. Bytes that must be written now are added to `writes`; small batches stay in memory.
+    pub(crate) fn place<'a>(
+        &mut self,
+        store: &Inner,
+        writer: crate::WriterId,
+        header: &FrameHeader,
+        encoded: Encoded<'a>,
+        root: bool,
+        writes: &mut Vec<Write<'a>>,
+    ) -> Result<Placed> {
+        let frame = FRAME_HEADER.saturating_add(encoded.payload.len());
+        let mut bytes = Vec::with_capacity(FRAME_HEADER);
+        header.encode(&mut bytes)?;
+        let (pack, offset) = if self.packs.is_empty() && self.small.len().saturating_add(frame) <= SMALL_LIMIT {
+            let offset = self.small.len();
+            self.small.extend_from_slice(&bytes);
+            self.small.extend_from_slice(&encoded.payload);
+            (SMALL, offset as u64)
+        } else {
+            if self.packs.is_empty() || self.end >= PACK_TARGET {
+                self.open_pack(store, writer, writes)?;
+            }
+            let offset = self.end;
+            self.end = offset.saturating_add(frame as u64);
+            let pack = self.packs.last().map(Arc::clone).ok_or_else(super::internal)?;
+            push(writes, &pack, offset, Part::Frame(bytes, encoded));
+            (self.last_pack(), offset)
+        };
+        let placed = Placed {
+            digest: header.digest,
+            pack,
+            offset,
+            stored: header.stored,
+            raw: header.raw,
+            kind: header.kind,
+            root,
+        };
+        let at = u32::try_from(self.entries.len()).map_err(|_| super::internal())?;
+        self.places.insert(header.digest, at);
+        self.entries.push(placed);
+        Ok(placed)
+    }
+
+    fn last_pack(&self) -> u32 {
+        u32::try_from(self.packs.len().saturating_sub(1)).unwrap_or(SMALL)
+    }
+
+    fn open_pack(&mut self, store: &Inner, writer: crate::WriterId, writes: &mut Vec<Write<'_>>) -> Result<()> {
+        let id = writer.new_id()?;
+        let staged = store.disk.stage().at("stage a pack in", "tmp")?;
+        let pack = Arc::new(PackFile { id, staged });
+        let mut head = Vec::with_capacity(self.small.len().saturating_add(32));
+        PackHeader { pack: id }.encode(&mut head);
+        let start = head.len() as u64;
+        head.append(&mut self.small);
+        self.end = head.len() as u64;
+        push(writes, &pack, 0, Part::Head(head));
+        self.packs.push(pack);
+        let number = self.last_pack();
+        if number == 0 {
+            // All that was placed so far stood in memory, and stands in this pack now.
+            for entry in &mut self.entries {
+                entry.pack = number;
+                entry.offset = entry.offset.saturating_add(start);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn push<'a>(writes: &mut Vec<Write<'a>>, pack: &Arc<PackFile>, offset: u64, part: Part<'a>) {
+    if let Some(last) = writes.last_mut()
+        && Arc::ptr_eq(&last.pack, pack)
+        && last.parts.len() < PIECES / 2
+    {
+        last.parts.push(part);
+        return;
+    }
+    writes.push(Write { pack: Arc::clone(pack), offset, parts: vec![part] });
+}
+
+impl Write<'_> {
+    /// Write it, and let the system begin to write it out.
+    pub(crate) fn run(&self) -> Result<()> {
+        let mut pieces = Vec::with_capacity(self.parts.len().saturating_mul(2));
+        for part in &self.parts {
+            match part {
+                Part::Head(head) => pieces.push(IoSlice::new(head)),
+                Part::Frame(header, encoded) => {
+                    pieces.push(IoSlice::new(header));
+                    pieces.push(IoSlice::new(&encoded.payload));
+                }
+            }
+        }
+        let len = pieces.iter().fold(0_u64, |sum, piece| sum.saturating_add(piece.len() as u64));
+        self.pack.staged.write_at(&pieces, self.offset).at("write pack", &self.pack.id.to_string())?;
+        self.pack.staged.start_writeback(self.offset, len);
+        Ok(())
+    }
+}

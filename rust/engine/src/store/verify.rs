@@ -1,0 +1,223 @@
+//! Check everything that stands in a store: every block of the index, every frame of every pack, every recipe, every large blob.
+
+use std::io::IoSliceMut;
+use std::sync::{Arc, Mutex};
+
+use super::confirm::digest_of;
+use super::frames::{Job, plan};
+use super::pipeline::{self, lock};
+use super::{Inner, Store};
+use crate::cancel::Cancel;
+use crate::digest::StreamHasher;
+use crate::disk::File;
+use crate::error::At;
+use crate::format::pack::{PACK_HEADER, PACK_TRAILER, PackHeader, PackTrailer};
+use crate::format::{BlobEntry, Entry, Footer, FrameKind};
+use crate::id::Id;
+use crate::index::levels::Snapshot;
+use crate::{Error, Kind, Result};
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Stable name of what is wrong, an error's cause.
+    pub cause: String,
+    /// The file or object of the store that it was found in.
+    pub path: String,
+    /// A sentence.
+    pub text: String,
+}
+
+/// What was checked, and what was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Segments read to the last block.
+    pub segments: u64,
+    /// Packs read to the last frame.
+    pub packs: u64,
+    /// Frames decoded and held against their digests.
+    pub frames: u64,
+    /// Large blobs put together and held against their keys.
+    pub large_blobs: u64,
+    /// Bytes of packs read.
+    pub bytes: u64,
+    /// Packs that no segment names: a commit that is under way, or what a writer left that died.
+    pub unlisted_packs: u64,
+    /// What is wrong; empty when all is well.
+    pub findings: Vec<Finding>,
+}
+
+struct Tally<'a> {
+    report: VerifyReport,
+    progress: &'a mut (dyn FnMut(u64) + Send),
+}
+
+impl Store {
+    /// Read and check everything. Damaged frames are noted, so that saving their blobs again heals them, where the store may be written.
+    /// `progress` is called with the bytes read so far.
+    ///
+    /// # Errors
+    /// `Cancelled`; errors of the disk that say nothing about the bytes.
+    pub fn verify(&self, progress: &mut (dyn FnMut(u64) + Send), cancel: &Cancel) -> Result<VerifyReport> {
+        let inner = &self.inner;
+        let snapshot = inner.levels.refresh()?;
+        let tally = Mutex::new(Tally { report: VerifyReport::default(), progress });
+        let mut packs: Vec<(Id, Option<u64>)> = Vec::new();
+        for (path, error) in &snapshot.broken {
+            find(&tally, path, error);
+        }
+        for segment in &snapshot.segments {
+            cancel.check()?;
+            lock(&tally).report.segments += 1;
+            if let Err(error) = segment.verify().and_then(|()| segment.records().map(|_| ())) {
+                find(&tally, segment.path(), &error);
+            }
+            match segment.pack_rows() {
+                Ok(rows) => packs.extend(rows.iter().map(|row| (row.pack, Some(row.len)))),
+                Err(error) => find(&tally, segment.path(), &error),
+            }
+        }
+        for entry in inner.disk.list("packs").at("list", "packs")? {
+            match Id::from_hex(&entry.name) {
+                Some(id) => packs.push((id, None)),
+                None => find(
+                    &tally,
+                    &format!("packs/{}", entry.name),
+                    &Error::corrupt("pack-name", "not the name of a pack"),
+                ),
+            }
+        }
+        // Behind each other: what a segment says of a pack before what the folder says.
+        packs.sort_unstable_by_key(|(id, len)| (*id, len.is_none()));
+        packs.dedup_by_key(|(id, _)| *id);
+        pipeline::map(&packs, inner.threads, 1, cancel, |(id, len)| inner.verify_pack(&snapshot, id, *len, &tally))?;
+        let mut blobs: Vec<BlobEntry> = Vec::new();
+        for segment in &snapshot.segments {
+            let read = segment.each_blob(&mut |blob| {
+                blobs.push(*blob);
+                Ok(())
+            });
+            if let Err(error) = read {
+                find(&tally, segment.path(), &error);
+            }
+        }
+        blobs.sort_unstable_by_key(|blob| (blob.key, blob.root));
+        blobs.dedup_by_key(|blob| (blob.key, blob.root));
+        pipeline::map(&blobs, inner.threads, 1, cancel, |blob| {
+            if let Err(error) = inner.verify_blob(&snapshot, blob, cancel) {
+                if error.kind() == Kind::Cancelled {
+                    return Err(error);
+                }
+                find(&tally, &blob.key.to_string(), &error);
+            }
+            lock(&tally).report.large_blobs += 1;
+            Ok(())
+        })?;
+        let mut report = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).report;
+        report.findings.sort_unstable_by(|a, b| (&a.path, &a.cause).cmp(&(&b.path, &b.cause)));
+        Ok(report)
+    }
+}
+
+fn find(tally: &Mutex<Tally<'_>>, path: &str, error: &Error) {
+    let finding = Finding { cause: error.cause().to_owned(), path: path.to_owned(), text: error.to_string() };
+    lock(tally).report.findings.push(finding);
+}
+
+impl Inner {
+    fn verify_pack(&self, snapshot: &Snapshot, id: &Id, expected: Option<u64>, tally: &Mutex<Tally<'_>>) -> Result<()> {
+        let path =
+            snapshot.embedded(id).map_or_else(|| super::packs::pack_path(id), |segment| segment.path().to_owned());
+        self.packs.forget(id);
+        let Some(file) = self.packs.open(self, snapshot, id)? else {
+            find(
+                tally,
+                &path,
+                &Error::corrupt("missing-pack", format!("the index names pack {id}, which is not there")),
+            );
+            return Ok(());
+        };
+        let len = match (snapshot.embedded(id), file.len().at("stat", &path)?) {
+            (Some(segment), _) => segment.name().pack_len,
+            (None, len) => len,
+        };
+        if expected.is_some_and(|expected| expected != len) {
+            find(
+                tally,
+                &path,
+                &Error::corrupt("pack-length", format!("pack {id} has {len} bytes, the index says {expected:?}")),
+            );
+        }
+        {
+            let mut tally = lock(tally);
+            tally.report.packs += 1;
+            tally.report.unlisted_packs += u64::from(expected.is_none());
+        }
+        let footer = match read_footer(file.as_ref(), id, len) {
+            Ok(footer) => footer,
+            Err(error) => {
+                find(tally, &path, &error);
+                return Ok(());
+            }
+        };
+        self.verify_frames(snapshot, &footer.entries, &path, tally);
+        Ok(())
+    }
+
+    fn verify_frames(&self, snapshot: &Snapshot, entries: &[Entry], path: &str, tally: &Mutex<Tally<'_>>) {
+        // A pack's frames pass through memory a few megabytes at a time.
+        for group in entries.chunks(256) {
+            let mut outs: Vec<Vec<u8>> = group.iter().map(|entry| vec![0; entry.raw as usize]).collect();
+            let jobs = group.iter().zip(&mut outs).map(|(entry, out)| Job { entry: *entry, out, owner: 0 }).collect();
+            for task in plan(jobs) {
+                for (_, entry, error) in self.read_task(snapshot, task) {
+                    self.note_damage(&entry);
+                    find(tally, path, &error);
+                }
+            }
+            let bytes = group.iter().fold(0_u64, |sum, entry| sum.saturating_add(entry.frame_len()));
+            let mut tally = lock(tally);
+            tally.report.frames += group.len() as u64;
+            tally.report.bytes += bytes;
+            let so_far = tally.report.bytes;
+            (tally.progress)(so_far);
+        }
+    }
+
+    fn verify_blob(&self, snapshot: &Arc<Snapshot>, blob: &BlobEntry, cancel: &Cancel) -> Result<()> {
+        let mut hasher = StreamHasher::new();
+        for piece in self.recipe(snapshot, blob, 0, blob.size, &mut Vec::new())? {
+            cancel.check()?;
+            let bytes = self.read_any(snapshot, &piece.digest, FrameKind::Chunk)?;
+            if bytes.len() as u64 != piece.len || digest_of(FrameKind::Chunk, &bytes) != piece.digest {
+                return Err(Error::corrupt(
+                    "recipe",
+                    format!("verify {}: chunk {} is not what its recipe says", blob.key, piece.digest),
+                ));
+            }
+            hasher.update(&bytes);
+        }
+        if hasher.finish() == blob.key {
+            return Ok(());
+        }
+        Err(Error::corrupt("blob", format!("verify {}: the bytes of its recipe are not those of the key", blob.key)))
+    }
+}
+
+/// A pack's footer, read from its end.
+pub(crate) fn read_footer(file: &dyn File, id: &Id, len: u64) -> Result<Footer> {
+    let short = || Error::corrupt("pack-trailer", format!("pack {id} is cut short"));
+    let read = |offset: u64, len: u64| -> Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(len).map_err(|_| short())?];
+        let read = file.read_at(&mut [IoSliceMut::new(&mut bytes)], offset).at("read pack", &id.to_string())?;
+        if read == bytes.len() { Ok(bytes) } else { Err(short()) }
+    };
+    let header = PackHeader::decode(&read(0, (PACK_HEADER as u64).min(len))?)?;
+    let at = len.checked_sub(PACK_TRAILER as u64).ok_or_else(short)?;
+    let trailer = PackTrailer::decode(&read(at, PACK_TRAILER as u64)?)?;
+    if trailer.pack != *id || header.pack != *id {
+        return Err(Error::corrupt("pack-trailer", format!("pack {id} says that it is {}", trailer.pack)));
+    }
+    let start = trailer.body_start(len)?;
+    Footer::decode(&trailer, len, &read(start, trailer.body_len)?)
+}

@@ -1,0 +1,141 @@
+use packhouse_engine::cancel::Cancel;
+use packhouse_engine::digest;
+use packhouse_engine::disk::{Disk, SimDisk};
+use packhouse_engine::store::BatchOptions;
+
+use crate::tools::*;
+
+/// Every file under a folder, folder by folder.
+fn files(disk: &SimDisk, dir: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in disk.list(dir).unwrap() {
+        let path = if dir.is_empty() { entry.name } else { format!("{dir}/{}", entry.name) };
+        if entry.is_dir { found.extend(files(disk, &path)) } else { found.push(path) }
+    }
+    found
+}
+
+fn data(disk: &SimDisk) -> Vec<String> {
+    files(disk, "").into_iter().filter(|path| path.starts_with("packs/") || path.starts_with("index/")).collect()
+}
+
+/// A store with an embedded pack, a pack of its own and a large blob.
+fn small_store() -> (SimDisk, Vec<Vec<u8>>) {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    let blobs = vec![noise(1, 700), text(2, 3_000), noise(3, 400_000)];
+    save(&store, &blobs[..2]);
+    save(&store, &blobs[2..]);
+    store.close().unwrap();
+    (disk, blobs)
+}
+
+#[test]
+fn a_flipped_bit_never_returns_wrong_bytes_and_is_found() {
+    let (disk, blobs) = small_store();
+    for path in data(&disk) {
+        let len = disk.stat(&path).unwrap().unwrap().len;
+        // Every bit is the torture's; here a spread that touches every structure.
+        let step = (len * 8 / 400).max(1) | 1;
+        for bit in (0..len * 8).step_by(usize::try_from(step).unwrap()) {
+            let flip = |bytes: &mut Vec<u8>| bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
+            disk.damage(&path, flip).unwrap();
+            let reader = packhouse_engine::store::Store::open(
+                std::sync::Arc::new(disk.process()),
+                packhouse_engine::store::OpenOptions { write: false, ..options() },
+            )
+            .unwrap();
+            for blob in &blobs {
+                if let Ok(found) = load(&reader, digest::hash(blob)) {
+                    assert!(found.is_some(), "bit {bit} of {path}: damage was told as absence");
+                }
+            }
+            assert!(!verify(&reader).findings.is_empty(), "bit {bit} of {path} was not found");
+            disk.damage(&path, flip).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_file_cut_short_never_returns_wrong_bytes_and_is_found() {
+    let (disk, blobs) = small_store();
+    for path in data(&disk) {
+        let len = usize::try_from(disk.stat(&path).unwrap().unwrap().len).unwrap();
+        for keep in (0..len).step_by((len / 40).max(1)) {
+            let mut whole = Vec::new();
+            disk.damage(&path, |bytes| {
+                whole.clone_from(bytes);
+                bytes.truncate(keep);
+            })
+            .unwrap();
+            let store = packhouse_engine::store::Store::open(
+                std::sync::Arc::new(disk.process()),
+                packhouse_engine::store::OpenOptions { write: false, ..options() },
+            )
+            .unwrap();
+            for blob in &blobs {
+                if let Ok(found) = load(&store, digest::hash(blob)) {
+                    assert!(found.is_some(), "{path} cut to {keep}: damage was told as absence");
+                }
+            }
+            assert!(!verify(&store).findings.is_empty(), "{path} cut to {keep} was not found");
+            disk.damage(&path, |bytes| *bytes = whole).unwrap();
+        }
+    }
+}
+
+#[test]
+fn saving_again_heals_a_pack_that_is_empty_or_short_or_gone() {
+    for how in 0..3 {
+        let disk = SimDisk::new();
+        let store = open(&disk);
+        let blobs = vec![noise(1, 2_000_000), text(2, 500_000)];
+        save(&store, &blobs);
+        let pack = files(&disk, "packs").remove(0);
+        match how {
+            0 => disk.damage(&pack, |bytes| bytes.clear()).unwrap(),
+            1 => disk.damage(&pack, |bytes| bytes.truncate(bytes.len() / 2)).unwrap(),
+            _ => assert!(disk.remove(&pack).unwrap()),
+        }
+        let store = open(&disk);
+        assert!(load(&store, digest::hash(&blobs[0])).is_err());
+        assert!(!save(&store, &blobs)[0].existed);
+        assert_loads(&store, &blobs);
+    }
+}
+
+#[test]
+fn saving_again_heals_a_flipped_chunk_after_a_read_or_with_check() {
+    for check in [false, true] {
+        let disk = SimDisk::new();
+        let store = open(&disk);
+        let blob = noise(1, 2_000_000);
+        save(&store, std::slice::from_ref(&blob));
+        let pack = files(&disk, "packs").remove(0);
+        disk.damage(&pack, |bytes| bytes[1_000_000] ^= 4).unwrap();
+        if !check {
+            assert!(load(&store, digest::hash(&blob)).is_err());
+        }
+        let mut batch = store.begin(BatchOptions { pin: true, check }).unwrap();
+        batch.add(&[&blob], &Cancel::new()).unwrap();
+        let saved = store.commit(vec![batch]).remove(0).unwrap();
+        assert!(!saved[0].existed && saved[0].stored < 600_000);
+        assert_eq!(load(&store, digest::hash(&blob)).unwrap(), Some(blob.clone()));
+        assert_eq!(load(&open(&disk), digest::hash(&blob)).unwrap(), Some(blob));
+    }
+}
+
+#[test]
+fn a_lost_segment_is_told_as_absence_only_when_it_is_gone_altogether() {
+    let (disk, blobs) = small_store();
+    for path in files(&disk, "index") {
+        disk.damage(&path, |bytes| bytes.truncate(1)).unwrap();
+    }
+    let store = open(&disk);
+    for blob in &blobs {
+        let error = load(&store, digest::hash(blob)).unwrap_err();
+        assert_eq!(error.cause(), "index");
+    }
+    save(&store, &blobs);
+    assert_loads(&store, &blobs);
+}

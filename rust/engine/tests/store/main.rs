@@ -1,0 +1,17 @@
+//! The store on a simulated disk and on a real folder: what a user would lose.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking"
+)]
+
+mod tools;
+
+mod condemned;
+mod crash;
+mod damage;
+mod merge;
+mod roundtrip;

@@ -1,0 +1,79 @@
+use packhouse_engine::cancel::Cancel;
+use packhouse_engine::digest;
+use packhouse_engine::disk::{Disk, SimDisk};
+
+use crate::tools::*;
+
+fn segments(disk: &SimDisk) -> usize {
+    (0..8).map(|level| disk.list(&format!("index/{level}")).unwrap().len()).sum()
+}
+
+#[test]
+fn many_small_commits_stay_few_files_and_all_loads() {
+    let disk = SimDisk::memory();
+    let store = open(&disk);
+    let blobs: Vec<_> = (0..400).map(|i| if i % 50 == 0 { noise(i, 600_000) } else { noise(i, 900) }).collect();
+    let mut ids = Vec::new();
+    for blob in &blobs {
+        ids.push(try_save(&store, std::slice::from_ref(blob)).unwrap().0);
+        store.maintain(&Cancel::new()).unwrap();
+    }
+    assert!(segments(&disk) <= 40, "{} segments", segments(&disk));
+    for level in 0..8 {
+        println!("level {level}: {}", disk.list(&format!("index/{level}")).unwrap().len());
+    }
+    assert_loads(&store, &blobs);
+    assert_loads(&open(&disk), &blobs);
+    assert_eq!(verify(&store).findings, vec![]);
+    assert!(save(&open(&disk), &blobs).iter().all(|saved| saved.existed));
+    for id in ids {
+        assert_eq!(store.committed(id).unwrap(), Some(true), "a merge lost the record of a batch");
+    }
+}
+
+#[test]
+fn a_reader_that_listed_before_a_merge_still_finds_everything() {
+    let disk = SimDisk::memory();
+    let writer = open(&disk);
+    let blobs: Vec<_> = (0..40).map(|i| noise(i, 2_000)).collect();
+    for blob in &blobs {
+        save(&writer, std::slice::from_ref(blob));
+    }
+    let reader = open(&disk.process());
+    assert!(load(&reader, digest::hash(&blobs[0])).unwrap().is_some());
+    assert!(writer.maintain(&Cancel::new()).unwrap());
+    assert_loads(&reader, &blobs);
+}
+
+#[test]
+fn a_batch_that_leans_on_a_small_pack_which_is_merged_away_meanwhile_is_committed() {
+    let disk = SimDisk::memory();
+    let (one, two) = (open(&disk), open(&disk.process()));
+    let blobs: Vec<_> = (0..40).map(|i| noise(i, 2_000)).collect();
+    for blob in &blobs {
+        save(&one, std::slice::from_ref(blob));
+    }
+    let mut batch = two.begin(Default::default()).unwrap();
+    let items: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
+    batch.add(&items, &Cancel::new()).unwrap();
+    assert!(one.maintain(&Cancel::new()).unwrap());
+    let saved = two.commit(vec![batch]).remove(0).unwrap();
+    assert!(saved.iter().all(|saved| saved.existed));
+    assert_loads(&two, &blobs);
+}
+
+#[test]
+fn an_input_that_does_not_verify_is_left_out_and_kept() {
+    let disk = SimDisk::memory();
+    let store = open(&disk);
+    let blobs: Vec<_> = (0..40).map(|i| noise(i, 2_000)).collect();
+    for blob in &blobs {
+        save(&store, std::slice::from_ref(blob));
+    }
+    let bad = format!("index/0/{}", disk.list("index/0").unwrap()[7].name);
+    disk.damage(&bad, |bytes| bytes[500] ^= 1).unwrap();
+    store.maintain(&Cancel::new()).unwrap();
+    assert!(disk.stat(&bad).unwrap().is_some());
+    let lost = blobs.iter().filter(|blob| load(&store, digest::hash(blob)).is_err()).count();
+    assert_eq!(lost, 1);
+}

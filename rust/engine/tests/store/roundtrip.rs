@@ -1,0 +1,195 @@
+use std::sync::Arc;
+
+use packhouse_engine::Kind;
+use packhouse_engine::cancel::Cancel;
+use packhouse_engine::digest;
+use packhouse_engine::disk::{Disk, RealDisk, SimDisk};
+use packhouse_engine::store::{BatchOptions, OpenOptions};
+
+use crate::tools::*;
+
+fn blobs() -> Vec<Vec<u8>> {
+    let mut blobs = vec![
+        Vec::new(),
+        vec![0],
+        text(1, 100),
+        noise(2, 10_000),
+        text(3, 300_000),
+        noise(4, 262_144),
+        noise(5, 262_145),
+    ];
+    blobs.push(noise(6, 5_000_000));
+    blobs.push(vec![0; 3_000_000]);
+    blobs.push(text(7, 20_000_000));
+    blobs.extend((0..500).map(|i| noise(100 + i, 3_000 + i as usize)));
+    blobs
+}
+
+fn check(disk: Arc<dyn Disk>) {
+    let store = open_on(Arc::clone(&disk)).unwrap();
+    let blobs = blobs();
+    let first = save(&store, &blobs);
+    for (saved, blob) in first.iter().zip(&blobs) {
+        assert_eq!(saved.key, digest::hash(blob));
+        assert_eq!(saved.size, blob.len() as u64);
+        assert!(!saved.existed);
+    }
+    assert_loads(&store, &blobs);
+    let again = save(&store, &blobs);
+    assert!(again.iter().all(|saved| saved.existed && saved.stored == 0));
+    let report = verify(&store);
+    assert_eq!(report.findings, vec![]);
+    store.close().unwrap();
+    drop(store);
+    let reader =
+        packhouse_engine::store::Store::open(disk, OpenOptions { write: false, create: false, ..options() }).unwrap();
+    assert_loads(&reader, &blobs);
+    assert_eq!(reader.begin(BatchOptions::default()).unwrap_err().kind(), Kind::ReadOnly);
+}
+
+#[test]
+fn what_was_saved_loads_again_in_memory() {
+    check(Arc::new(SimDisk::memory()));
+}
+
+#[test]
+fn what_was_saved_loads_again_from_a_folder() {
+    let dir = std::env::temp_dir().join(format!("packhouse-roundtrip-{}", std::process::id()));
+    check(Arc::new(RealDisk::create(&dir).unwrap()));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_stream_has_the_key_and_the_chunks_of_the_whole_blob() {
+    let store = open(&SimDisk::memory());
+    let blob = noise(1, 9_000_000);
+    let whole = save(&store, std::slice::from_ref(&blob));
+    for piece in [1_000, 65_537, 1_000_000, 8_000_000] {
+        let mut batch = store.begin(BatchOptions::default()).unwrap();
+        let slot = batch.begin_stream();
+        batch.add(&[b"beside"], &Cancel::new()).unwrap();
+        for part in blob.chunks(piece) {
+            batch.write_stream(slot, part, &Cancel::new()).unwrap();
+        }
+        batch.end_stream(slot, &Cancel::new()).unwrap();
+        let saved = store.commit(vec![batch]).remove(0).unwrap();
+        assert_eq!(saved[0].key, whole[0].key);
+        assert!(saved[0].existed, "in pieces of {piece} the chunks were others");
+        assert_eq!(saved[1].key, digest::hash(b"beside"));
+    }
+    for len in [0, 1, 262_144, 262_145] {
+        let blob = noise(len as u64, len);
+        let mut batch = store.begin(BatchOptions::default()).unwrap();
+        let slot = batch.begin_stream();
+        blob.chunks(7_777).for_each(|part| batch.write_stream(slot, part, &Cancel::new()).unwrap());
+        batch.end_stream(slot, &Cancel::new()).unwrap();
+        store.commit(vec![batch]).remove(0).unwrap();
+        assert_eq!(load(&store, digest::hash(&blob)).unwrap(), Some(blob));
+    }
+}
+
+#[test]
+fn a_range_is_what_a_slice_of_the_blob_is() {
+    let store = open(&SimDisk::memory());
+    let blobs = vec![noise(1, 3_000_000), text(2, 50_000)];
+    save(&store, &blobs);
+    for blob in &blobs {
+        let located = store.locate(&[(digest::hash(blob), None)], &Cancel::new()).unwrap().remove(0).unwrap();
+        for (start, stop) in [(0, 0), (0, 1), (17, 40_000), (49_999, 50_000), (1_000, 50_000)] {
+            let mut out = vec![0; stop - start];
+            store.fetch_range(&located, start as u64, &mut out, &Cancel::new()).unwrap();
+            assert!(out == blob[start..stop]);
+        }
+        let mut out = vec![0; 2];
+        let error = store.fetch_range(&located, blob.len() as u64 - 1, &mut out, &Cancel::new()).unwrap_err();
+        assert_eq!(error.kind(), Kind::Invalid);
+    }
+}
+
+#[test]
+fn a_kilobyte_inserted_in_the_middle_adds_little() {
+    let store = open(&SimDisk::memory());
+    let mut blob = noise(1, 32 << 20);
+    save(&store, std::slice::from_ref(&blob));
+    let middle = blob.len() / 2;
+    blob.splice(middle..middle, noise(2, 1024));
+    let saved = save(&store, &[blob]);
+    assert!(saved[0].stored < 300_000, "{} bytes were added", saved[0].stored);
+}
+
+#[test]
+fn locators_lead_to_the_blob_and_wrong_ones_do_no_harm() {
+    let store = open(&SimDisk::memory());
+    let blobs: Vec<_> = (0..50).map(|i| noise(i, 5_000)).chain([noise(99, 2_000_000)]).collect();
+    let saved = save(&store, &blobs);
+    let keys: Vec<_> = saved.iter().map(|one| (one.key, one.locator.clone())).collect();
+    assert!(keys.iter().all(|(_, locator)| locator.is_some()));
+    let shifted: Vec<_> =
+        keys.iter().zip(keys.iter().cycle().skip(1)).map(|((key, _), (_, other))| (*key, other.clone())).collect();
+    for keys in [keys, shifted] {
+        let located = store.locate(&keys, &Cancel::new()).unwrap();
+        for (located, blob) in located.iter().zip(&blobs) {
+            let located = located.as_ref().unwrap();
+            if located.size() == blob.len() as u64 {
+                let mut out = vec![0; blob.len()];
+                store.fetch(&[located], &mut [&mut out], &Cancel::new()).remove(0).unwrap();
+                assert!(out == *blob);
+            }
+        }
+    }
+}
+
+#[test]
+fn several_batches_share_a_commit_and_each_gets_its_results() {
+    let disk = SimDisk::memory();
+    let store = open(&disk);
+    let mut batches = Vec::new();
+    for i in 0..10_u64 {
+        let mut batch = store.begin(BatchOptions::default()).unwrap();
+        batch.add(&[&noise(i, 4_000), b"the same in all"], &Cancel::new()).unwrap();
+        if i == 3 {
+            batch.add(&[&noise(50, 1_000_000)], &Cancel::new()).unwrap();
+        }
+        batches.push(batch);
+    }
+    let ids: Vec<_> = batches.iter().map(|batch| batch.id()).collect();
+    let results = store.commit(batches);
+    assert_eq!(disk.list("index/0").unwrap().len(), 1);
+    for (i, result) in results.into_iter().enumerate() {
+        let saved = result.unwrap();
+        assert_eq!(saved[0].key, digest::hash(&noise(i as u64, 4_000)));
+        assert_eq!(store.committed(ids[i]).unwrap(), Some(true));
+    }
+    assert_eq!(load(&store, digest::hash(&noise(50, 1_000_000))).unwrap().unwrap().len(), 1_000_000);
+    assert_eq!(verify(&store).findings, vec![]);
+    let never = store.begin(BatchOptions::default()).unwrap();
+    assert_eq!(store.committed(never.id()).unwrap(), Some(false));
+}
+
+#[test]
+fn a_withdrawn_batch_leaves_nothing_behind() {
+    let disk = SimDisk::memory();
+    let store = open(&disk);
+    save(&store, &[noise(0, 100)]);
+    let mut batch = store.begin(BatchOptions::default()).unwrap();
+    batch.add(&[&noise(1, 4_000_000)], &Cancel::new()).unwrap();
+    drop(batch);
+    assert_eq!(load(&store, digest::hash(&noise(1, 4_000_000))).unwrap(), None);
+    assert_eq!(disk.list("packs").unwrap(), vec![]);
+    assert_eq!(disk.list("tmp").unwrap(), vec![]);
+    let cancelled = Cancel::new();
+    cancelled.cancel();
+    let mut batch = store.begin(BatchOptions::default()).unwrap();
+    assert_eq!(batch.add(&[&noise(2, 4_000_000)], &cancelled).unwrap_err().kind(), Kind::Cancelled);
+}
+
+#[test]
+fn a_folder_that_holds_other_things_is_not_made_a_store() {
+    let dir = std::env::temp_dir().join(format!("packhouse-other-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("thesis.txt"), "mine").unwrap();
+    let error = open_on(Arc::new(RealDisk::open(&dir).unwrap())).unwrap_err();
+    assert_eq!((error.kind(), error.cause()), (Kind::NotAStore, "not-empty"));
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+    std::fs::remove_dir_all(&dir).unwrap();
+}
