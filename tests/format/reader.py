@@ -238,7 +238,7 @@ class Store:
         need(not self.settings["reader_features"], f"needs {self.settings['reader_features']}")
         self.segments: list[Segment] = []
         for level in range(8):
-            for path in sorted((root / "index" / str(level)).glob("*")):
+            for path in sorted((root / "index" / str(level)).iterdir()):
                 self.segments.append(Segment(path.name, path.read_bytes()))
 
     def pack(self, pack: bytes) -> bytes:

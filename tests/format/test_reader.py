@@ -1,4 +1,4 @@
-"""What a stranger loses when `docs/format.md` is wrong: a reader written after the page reads what the engine writes."""
+"""What a stranger loses when `docs/format.md` is wrong: a reader written after it reads what the engine writes."""
 
 from __future__ import annotations
 
