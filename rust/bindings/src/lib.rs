@@ -1,7 +1,36 @@
-//! `packhouse._engine`: the engine seen from Python.
+//! `packhouse._engine`: the engine seen from Python. Buffers, errors, the GIL; no logic of its own.
+//!
+//! Every method blocks and is meant for worker threads. The GIL is released in one place, `detach`, memory that is not Rust's
+//! is touched in one place, `buffers`, and errors become exceptions in one place, `errors`.
+
+mod batch;
+mod buffers;
+mod cancel;
+mod detach;
+mod disk;
+mod errors;
+mod fork;
+mod located;
+mod saved;
+mod settings;
+mod store;
+mod text;
 
 use pyo3::prelude::*;
 
 /// The storage engine of packhouse.
 #[pymodule]
-mod _engine {}
+mod _engine {
+    #[pymodule_export]
+    use crate::batch::Batch;
+    #[pymodule_export]
+    use crate::cancel::Cancel;
+    #[pymodule_export]
+    use crate::disk::Disk;
+    #[pymodule_export]
+    use crate::located::Located;
+    #[pymodule_export]
+    use crate::saved::Saved;
+    #[pymodule_export]
+    use crate::store::Store;
+}

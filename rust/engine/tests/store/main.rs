@@ -15,4 +15,3 @@ mod crash;
 mod damage;
 mod merge;
 mod roundtrip;
-mod survey;

@@ -2,7 +2,6 @@
 
 mod arbitrary;
 mod flips;
-mod golden;
 mod lookup;
 mod roundtrip;
 mod samples;

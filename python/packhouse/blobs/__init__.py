@@ -1,0 +1,1 @@
+"""The blob store: the pipeline that saves and loads, and the commit that concurrent saves share."""

@@ -1,0 +1,234 @@
+"""The one way from the event loop to a thread and back, safe against every kind of cancellation.
+
+A job runs in a worker thread on behalf of a task of the store; whoever wants its outcome waits on an event. So a
+caller can be cancelled in any way (anyio's scopes, but also `task.cancel()` and `asyncio.timeout`, which pierce
+anyio's shield) and nobody loses sight of the thread: the job's flag is raised, the engine sees it between two system
+calls, and the caller's cancellation goes on only when the thread has ended.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+import anyio
+import anyio.to_thread
+
+from packhouse._engine import Cancel
+from packhouse.errors import CommitUncertain, PackhouseError, StoreClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from anyio.abc import TaskGroup
+
+__all__ = ["Job", "Jobs", "wait_out"]
+
+T = TypeVar("T")
+
+# Native calls use all cores inside: threads beyond these few only wait for each other, or for callers' slow sources.
+_THREADS = 32
+
+
+async def wait_out(event: anyio.Event) -> BaseException | None:
+    """Wait for the event through every cancellation; return the last cancellation that came meanwhile."""
+    interruption: BaseException | None = None
+    while not event.is_set():
+        try:
+            with anyio.CancelScope(shield=True):
+                await event.wait()
+        except anyio.get_cancelled_exc_class() as error:  # asyncio's own cancel() does not know the shield
+            interruption = error
+    return interruption
+
+
+class Job(Generic[T]):
+    """One call in a worker thread."""
+
+    __slots__ = ("_began", "_call", "_error", "_on_end", "_value", "cancel", "ended", "finished")
+
+    def __init__(self, call: Callable[[], T], cancel: Cancel, on_end: Callable[[], None] | None = None) -> None:
+        self._call: Callable[[], T] | None = call
+        self._began = threading.Lock()
+        self._on_end = on_end
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self.cancel = cancel
+        self.ended = anyio.Event()
+        self.finished = False
+
+    async def result(self) -> T:
+        """Wait for the outcome; a cancellation of the waiter stops the job, waits for its thread and goes on.
+
+        Raises:
+            StoreClosed: the store was closed before the job was done.
+        """
+        if not self.ended.is_set():
+            try:
+                await self.ended.wait()
+            except anyio.get_cancelled_exc_class():
+                self.cancel.cancel()
+                await wait_out(self.ended)
+                raise
+        return self.outcome()
+
+    def outcome(self) -> T:
+        """Return, once, what an ended job returned, or raise what it raised."""
+        error, self._error = self._error, None
+        if error is None:
+            value, self._value = self._value, None
+            return cast("T", value)
+        try:
+            if isinstance(error, PackhouseError) and error.kind == "cancelled":
+                raise StoreClosed("the store was closed during the operation") from error
+            raise error
+        finally:
+            del error  # its traceback holds this frame
+
+    async def finish(self) -> None:
+        """Stop the job and wait for its thread; its outcome is dropped, a cancellation of the waiter goes on."""
+        self.cancel.cancel()
+        interruption = await wait_out(self.ended)
+        self._value = self._error = None
+        if interruption is not None:
+            raise interruption
+
+    def work(self) -> None:
+        """Make the call, in whichever thread this is, unless somebody else has taken or dropped it."""
+        if not self._began.acquire(blocking=False):
+            return
+        call, self._call = self._call, None
+        try:
+            if call is not None:
+                self._value = call()
+        except BaseException as error:  # noqa: BLE001 - it is the waiter's
+            self._error = error
+        finally:
+            del call
+            self.finished = True
+
+    def drop(self, error: BaseException) -> None:
+        """Give the job up if no thread has begun it."""
+        if self._began.acquire(blocking=False):
+            self._call = None
+            self._error = error
+            self.finished = True
+
+    def tell(self) -> None:
+        """Wake whoever waits for it."""
+        self.ended.set()
+        if self._on_end is not None:
+            self._on_end()
+            self._on_end = None
+
+
+class Jobs:
+    """The jobs of one open store, run by tasks of its task group."""
+
+    def __init__(self, tasks: TaskGroup) -> None:
+        self._tasks = tasks
+        self._running: set[Job[Any]] = set()
+        self._threads = anyio.CapacityLimiter(_THREADS)
+        self._closed = False
+        self._idle = anyio.Event()
+
+    def start(
+        self,
+        call: Callable[[], T],
+        cancel: Cancel | None = None,
+        *,
+        on_end: Callable[[], None] | None = None,
+        threads: anyio.CapacityLimiter | None = None,
+        shield: bool = False,
+    ) -> Job[T]:
+        """Begin a call in a thread.
+
+        Args:
+            call: blocks, and looks at `cancel` if it takes long.
+            cancel: raised when a waiter is cancelled or the store closed.
+            on_end: called on the loop when the job has ended.
+            threads: a limiter of its own, for what must not wait behind callers' slow sources.
+            shield: begin it even when the task that opened the store is cancelled: for what cleans up.
+
+        Raises:
+            StoreClosed: the store is closed.
+        """
+        if self._closed:
+            raise StoreClosed("the store is closed")
+        return self._begin(Job(call, cancel or Cancel(), on_end), threads or self._threads, shield)
+
+    async def call(self, call: Callable[[], T], cancel: Cancel | None = None) -> T:
+        """Make one call in a thread and wait for its outcome."""
+        return await self.start(call, cancel).result()
+
+    async def call_decided(self, call: Callable[[], T], cancel: Cancel, undone: Callable[[T], bool]) -> T:
+        """Make one call whose effect others may see: whoever cancels it is answered when the effect is known.
+
+        Args:
+            call: looks at `cancel`.
+            cancel: raised when the waiter is cancelled or the store closed.
+            undone: whether what the call returned says that it had no effect: then the cancellation goes on.
+        """
+        job = self.start(call, cancel)
+        try:
+            await job.ended.wait()
+        except anyio.get_cancelled_exc_class():
+            cancel.cancel()
+            await wait_out(job.ended)
+            try:
+                value = job.outcome()
+            except PackhouseError as error:
+                if isinstance(error, CommitUncertain):
+                    raise
+                value = None
+            if value is None or undone(value):
+                raise
+            return value
+        return job.outcome()
+
+    def spawn(self, work: Callable[[], Any]) -> None:
+        """Run an async function beside the store, until the store is closed at the latest."""
+        if self._closed:
+            raise StoreClosed("the store is closed")
+        self._tasks.start_soon(work)
+
+    async def close(self, last: Callable[[], None]) -> BaseException | None:
+        """Begin no more jobs, stop the running ones, wait for them, then make the last call.
+
+        Returns:
+            A cancellation that came meanwhile.
+        """
+        self._closed = True
+        for job in self._running:
+            job.cancel.cancel()
+        interruption = await wait_out(self._idle) if self._running else None
+        final = self._begin(Job(last, Cancel()), self._threads, shield=True)
+        interruption = await wait_out(final.ended) or interruption
+        final.outcome()
+        return interruption
+
+    def _begin(self, job: Job[T], threads: anyio.CapacityLimiter, shield: bool) -> Job[T]:
+        self._running.add(job)
+        self._tasks.start_soon(self._run, job, threads, shield)
+        return job
+
+    async def _run(self, job: Job[Any], threads: anyio.CapacityLimiter, shield: bool) -> None:
+        try:
+            with anyio.CancelScope(shield=shield):
+                await anyio.to_thread.run_sync(job.work, limiter=threads)
+        except anyio.get_cancelled_exc_class():
+            job.drop(StoreClosed("the store was closed before the operation began"))
+            while not job.finished:
+                try:
+                    with anyio.CancelScope(shield=True):
+                        await anyio.sleep(0.002)
+                except anyio.get_cancelled_exc_class():  # see wait_out
+                    continue
+            raise
+        except BaseException as error:  # noqa: BLE001 - no thread could be started: the waiter is told
+            job.drop(error)
+        finally:
+            job.tell()
+            self._running.discard(job)
+            if self._closed and not self._running:
+                self._idle.set()

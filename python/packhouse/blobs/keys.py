@@ -1,0 +1,130 @@
+"""The keys of a load, as far as their iterable has given them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
+
+import anyio
+
+from packhouse.blobs.records import KeyLike, key_and_locator
+from packhouse.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from packhouse.blobs.jobs import Jobs
+
+__all__ = ["Bell", "KeyPair", "Keys", "key_source"]
+
+KeyPair = tuple[str, str | None]
+
+_AHEAD = 2_000
+
+
+class Bell:
+    """Wakes the one task that waits; may be rung by anything that knows nothing else of it."""
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def ring(self) -> None:
+        """Wake the waiter, or let its next wait return at once."""
+        self._event.set()
+
+    def rearm(self) -> None:
+        """Forget earlier rings: called before looking at what they told."""
+        self._event = anyio.Event()
+
+    async def wait(self) -> None:
+        """Wait for a ring since the last `rearm`."""
+        await self._event.wait()
+
+
+class Keys(Protocol):
+    """Keys with their locators."""
+
+    ended: bool
+
+    def take(self, count: int) -> list[KeyPair]:
+        """Return at most so many of those that are there now."""
+        ...
+
+    def close(self) -> None:
+        """Ask for no more."""
+        ...
+
+
+def key_source(keys: object, jobs: Jobs, bell: Bell) -> Keys:
+    """Make the source of an iterable of keys; an async one is read by a task of the store, at most 2,000 keys ahead.
+
+    Raises:
+        InvalidInput: it is no iterable of keys.
+    """
+    if isinstance(keys, AsyncIterable):
+        source = _AsyncKeys(aiter(keys), bell)
+        jobs.spawn(source.run)
+        return source
+    if isinstance(keys, str) or not isinstance(keys, Iterable):
+        message = f"keys must be an iterable of keys, not {type(keys).__qualname__} (to load one blob: load)"
+        raise InvalidInput(message, kind="item-type")
+    return _SyncKeys(iter(keys))
+
+
+class _SyncKeys:
+    __slots__ = ("_iterator", "ended")
+
+    def __init__(self, iterator: Iterator[KeyLike]) -> None:
+        self._iterator = iterator
+        self.ended = False
+
+    def take(self, count: int) -> list[KeyPair]:
+        taken = [key_and_locator(key) for key in islice(self._iterator, count)]
+        self.ended = self.ended or len(taken) < count
+        return taken
+
+    def close(self) -> None:
+        self.ended = True
+
+
+class _AsyncKeys:
+    """Its own task reads ahead, so that a slow source does not hold back what is loaded already."""
+
+    __slots__ = ("_bell", "_error", "_iterator", "_room", "_scope", "_taken", "ended")
+
+    def __init__(self, iterator: AsyncIterator[KeyLike], bell: Bell) -> None:
+        self._iterator = iterator
+        self._bell = bell
+        self._taken: list[KeyPair] = []
+        self._error: BaseException | None = None
+        self._room = anyio.Event()
+        self._scope = anyio.CancelScope()
+        self.ended = False
+
+    def take(self, count: int) -> list[KeyPair]:
+        taken, self._taken = self._taken[:count], self._taken[count:]
+        self._room.set()
+        if not taken and self._error is not None:
+            error, self._error = self._error, None
+            self.ended = True
+            raise error
+        return taken
+
+    def close(self) -> None:
+        self._scope.cancel()
+
+    async def run(self) -> None:
+        try:
+            with self._scope:
+                async for key in self._iterator:
+                    self._taken.append(key_and_locator(key))
+                    self._bell.ring()
+                    while len(self._taken) >= _AHEAD:
+                        self._room = anyio.Event()
+                        await self._room.wait()
+        except Exception as error:  # noqa: BLE001 - raised where the consumer stands
+            self._error = error
+        finally:
+            self.ended = self._error is None
+            self._bell.ring()

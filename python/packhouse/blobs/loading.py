@@ -1,0 +1,235 @@
+"""Loading: keys are located and fetched in groups, ahead of the consumer, under the byte budget."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from packhouse._engine import Cancel, Located
+from packhouse.blobs.keys import Bell, Keys, key_source
+from packhouse.blobs.records import KeyLike, LoadedBlob
+from packhouse.errors import BlobNotFound, InvalidInput
+
+if TYPE_CHECKING:
+    from packhouse.blobs.core import Core
+    from packhouse.blobs.jobs import Job
+    from packhouse.blobs.progress import Tally
+
+__all__ = ["KeysToLoad", "LoadedBlobs", "Missing"]
+
+KeysToLoad: TypeAlias = Iterable[KeyLike] | AsyncIterable[KeyLike]
+"""What `load_blobs` takes: an iterable, sync or async, of keys, alone or with their locators."""
+Missing: TypeAlias = Literal["raise", "skip"]
+"""What to do with a key that no blob has."""
+
+_LOCATED_AT_ONCE = 1_000
+_FETCHES = 2
+_GROUP_BYTES = 8 << 20
+_SLICE_SECONDS = 0.002
+
+
+class _Plan(NamedTuple):
+    """Consecutive blobs that are fetched together."""
+
+    keys: list[str]
+    located: Located
+    start: int
+    size: int
+
+
+class LoadedBlobs(AsyncIterator[LoadedBlob]):
+    """The blobs of an iterable of keys, as they are ready or in the keys' order.
+
+    Iterate it to the end, or close it with `aclose` (or `contextlib.aclosing`); one that is only dropped stops
+    fetching, too.
+    """
+
+    def __init__(self, core: Core, keys: KeysToLoad, *, ordered: bool, missing: Missing, tally: Tally) -> None:
+        if missing not in ("raise", "skip"):
+            raise InvalidInput(f"missing is 'raise' or 'skip', not {missing!r}", kind="option")
+        self._core = core
+        self._bell = Bell()
+        self._keys: Keys = key_source(keys, core.jobs, self._bell)
+        self._ordered = ordered
+        self._skip = missing == "skip"
+        self._tally = tally
+        self._cancel = Cancel()
+        self._locating: tuple[list[str], Job[Located]] | None = None
+        self._plans: deque[_Plan | BlobNotFound] = deque()
+        self._fetching: deque[tuple[_Plan, Job[list[bytes | Exception | None]]]] = deque()
+        self._held = 0
+        self._ready: deque[LoadedBlob | BaseException] = deque()
+        self._pause = time.monotonic() + _SLICE_SECONDS
+        self._closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> LoadedBlob:
+        if time.monotonic() >= self._pause:
+            await self._rest()
+        if not self._ready and not await self._refill():
+            raise StopAsyncIteration
+        return self._hand_out()
+
+    async def next_many(self) -> list[LoadedBlob]:
+        """Return all that is ready, at least one blob; an empty list at the end."""
+        if not self._ready and not await self._refill():
+            return []
+        many = [self._hand_out()]
+        while self._ready and isinstance(self._ready[0], LoadedBlob):
+            many.append(self._hand_out())
+        return many
+
+    async def aclose(self) -> None:
+        """Stop fetching and wait until no thread works on it any more."""
+        jobs = self._stop()
+        for job in jobs:
+            await job.finish()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self._stop()
+
+    def _hand_out(self) -> LoadedBlob:
+        blob = self._ready.popleft()
+        if not isinstance(blob, LoadedBlob):
+            self._stop()
+            raise blob
+        self._held -= len(blob.data)
+        return blob
+
+    async def _rest(self) -> None:
+        try:
+            await checkpoint()
+        except anyio.get_cancelled_exc_class():
+            await self.aclose()
+            raise
+        self._pause = time.monotonic() + _SLICE_SECONDS
+
+    async def _refill(self) -> bool:
+        """Wait until something is ready; False at the end."""
+        while True:
+            self._bell.rearm()
+            self._advance()
+            if self._ready:
+                return True
+            if self._ended():
+                self._closed = True
+                return False
+            try:
+                await self._bell.wait()
+            except anyio.get_cancelled_exc_class():
+                await self.aclose()
+                raise
+
+    def _ended(self) -> bool:
+        return self._closed or (
+            self._keys.ended and self._locating is None and not self._plans and not self._fetching and not self._ready
+        )
+
+    def _advance(self) -> None:
+        """Take what has ended, begin what may begin. Never waits."""
+        if self._closed:
+            return
+        try:
+            self._take_located()
+            self._take_fetched()
+            self._begin_fetches()
+            if self._locating is None and sum(isinstance(plan, _Plan) for plan in self._plans) < _FETCHES:
+                self._begin_locating()
+        except BaseException as error:  # noqa: BLE001 - raised where the consumer stands
+            self._ready.append(error)
+
+    def _begin_locating(self) -> None:
+        pairs = self._keys.take(_LOCATED_AT_ONCE)
+        if pairs:
+            engine, cancel = self._core.engine, self._cancel
+            job = self._core.jobs.start(lambda: engine.locate(pairs, cancel), cancel, on_end=self._bell.ring)
+            self._locating = [key for key, _ in pairs], job
+
+    def _take_located(self) -> None:
+        if self._locating is None or not self._locating[1].ended.is_set():
+            return
+        (keys, job), self._locating = self._locating, None
+        located = job.outcome()
+        sizes = located.sizes()
+        lost = tuple(key for key, size in zip(keys, sizes, strict=True) if size is None)
+        limit = max(1, min(_GROUP_BYTES, self._core.budget // 4))
+        start = held = 0
+        for index, size in enumerate(sizes):
+            if size is None and not self._skip:
+                self._plan(keys, located, start, index, held)
+                self._plans.append(_not_found(keys[index], lost))
+                return
+            if held and held + (size or 0) > limit:
+                self._plan(keys, located, start, index, held)
+                start, held = index, 0
+            held += size or 0
+        self._plan(keys, located, start, len(keys), held)
+
+    def _plan(self, keys: list[str], located: Located, start: int, stop: int, size: int) -> None:
+        if stop > start:
+            self._plans.append(_Plan(keys[start:stop], located, start, size))
+
+    def _begin_fetches(self) -> None:
+        while self._plans:
+            plan = self._plans[0]
+            if isinstance(plan, BlobNotFound):
+                if not self._fetching or not self._ordered:
+                    self._ready.append(plan)
+                    self._plans.clear()
+                return
+            if len(self._fetching) >= _FETCHES:
+                return
+            if self._held and self._held + plan.size > self._core.budget:
+                return
+            self._plans.popleft()
+            self._held += plan.size
+            self._fetching.append((plan, self._fetch(plan)))
+
+    def _fetch(self, plan: _Plan) -> Job[list[bytes | Exception | None]]:
+        engine, cancel, stop = self._core.engine, self._cancel, plan.start + len(plan.keys)
+        return self._core.jobs.start(
+            lambda: engine.fetch(plan.located, plan.start, stop, cancel), cancel, on_end=self._bell.ring
+        )
+
+    def _take_fetched(self) -> None:
+        while self._fetching:
+            at = 0
+            if not self._ordered:
+                at = next((i for i, (_, job) in enumerate(self._fetching) if job.ended.is_set()), 0)
+            plan, job = self._fetching[at]
+            if not job.ended.is_set():
+                return
+            del self._fetching[at]
+            for key, data in zip(plan.keys, job.outcome(), strict=True):
+                if data is not None:
+                    self._ready.append(LoadedBlob(key, data) if isinstance(data, bytes) else data)
+            self._tally.add(len(plan.keys), plan.size)
+
+    def _stop(self) -> list[Job[Any]]:
+        """Ask every job to stop, drop what is ready; return the jobs that still run."""
+        self._closed = True
+        self._cancel.cancel()
+        self._keys.close()
+        jobs: list[Job[Any]] = [job for _, job in self._fetching]
+        if self._locating is not None:
+            jobs.append(self._locating[1])
+        self._locating = None
+        self._plans.clear()
+        self._fetching.clear()
+        self._ready.clear()
+        return jobs
+
+
+def _not_found(key: str, missing: tuple[str, ...]) -> BlobNotFound:
+    more = f" (and {len(missing) - 1} more of those asked for)" if len(missing) > 1 else ""
+    error = BlobNotFound(f"load: no blob has the key {key}{more}")
+    error.keys = missing
+    return error

@@ -1,0 +1,85 @@
+"""How a store is opened: its URL, and what may be chosen."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+from urllib.parse import unquote, urlsplit
+
+from packhouse.errors import InvalidInput
+
+__all__ = ["Location", "Mode", "StoreOptions", "locate_store"]
+
+Mode: TypeAlias = Literal["a", "r"]
+"""`"a"`: read and write; `"r"`: read, and never write anything."""
+
+_SCHEME = re.compile("([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreOptions:
+    """What may be chosen when a store is opened, and, marked so, when it is created.
+
+    Attributes:
+        budget: bytes that one operation holds beyond the blobs its caller holds.
+        threads: threads for work that can be shared out; 0 for as many as there are cores.
+        shared: write to a network or user-space file system all the same, by its documented rules.
+        level: when creating: the zstd level; None for the default.
+        chunk_average: when creating: bytes of a chunk on average, a power of two; None for the default.
+        retention: when creating: seconds that blobs saved with `pin=False` are kept at least; None for 14 days.
+    """
+
+    budget: int = 64 << 20
+    threads: int = 0
+    shared: bool = False
+    level: int | None = None
+    chunk_average: int | None = None
+    retention: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.budget < 1 << 20:
+            raise InvalidInput(f"the budget is at least 1 MiB, not {self.budget} bytes", kind="option")
+        if self.threads < 0:
+            raise InvalidInput(f"threads is 0 or more, not {self.threads}", kind="option")
+
+    def settings(self) -> dict[str, int]:
+        """Return what was chosen for a new store."""
+        chosen = {"level": self.level, "chunk_average": self.chunk_average, "retention": self.retention}
+        return {name: value for name, value in chosen.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a store is.
+
+    Attributes:
+        url: as messages and pickles show it.
+        path: the folder; None for a store in memory.
+    """
+
+    url: str
+    path: str | None
+
+
+def locate_store(url: object) -> Location:
+    """Read a store's URL: a path, `file://…` or `memory://`.
+
+    Raises:
+        InvalidInput: it is none of these.
+    """
+    if isinstance(url, os.PathLike):
+        url = os.fspath(url)
+    if not isinstance(url, str) or not url:
+        raise InvalidInput(f"a store's URL is a path or a str, not {url!r}", kind="url")
+    scheme = _SCHEME.match(url)
+    if scheme is None:
+        return Location(url, url)
+    parts = urlsplit(url)
+    if parts.scheme == "memory" and not (parts.netloc or parts.path):
+        return Location(url, None)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
+        return Location(url, unquote(parts.path))
+    message = f"cannot open {parts.scheme}://: this version opens a path, file:///path or memory://"
+    raise InvalidInput(message, kind="url")

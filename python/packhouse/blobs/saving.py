@@ -1,0 +1,159 @@
+"""Saving: many blobs in one durable commit, or in several on request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
+
+from packhouse.blobs.intake import Intake, iterate
+from packhouse.blobs.jobs import wait_out
+from packhouse.blobs.records import SavedBlob
+from packhouse.blobs.session import Session
+from packhouse.blobs.sources import BlobSource
+from packhouse.errors import InvalidInput, StoreClosed
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from packhouse._engine import Saved
+    from packhouse.blobs.core import Core
+    from packhouse.blobs.progress import Tally
+
+__all__ = ["Blobs", "Saving", "save_all", "unpack"]
+
+Blobs: TypeAlias = Iterable[BlobSource] | AsyncIterable[BlobSource]
+"""What `save_blobs` takes: an iterable, sync or async, of blobs."""
+
+_LOG = logging.getLogger("packhouse")
+_MADE_ON_LOOP = 128
+
+_make = cast("Any", partial(tuple.__new__, SavedBlob))
+
+
+async def save_all(core: Core, blobs: Blobs, *, pin: bool, check: bool, tally: Tally) -> list[SavedBlob]:
+    """Save all blobs in one batch and return what became of each."""
+    source = iterate(blobs)
+    session = Session(core, pin=pin, check=check, tally=tally)
+    try:
+        intake = Intake(session, budget=core.budget)
+        await intake.pull(source)
+        saved = await intake.finish()
+    except BaseException:
+        await session.withdraw()
+        raise
+    return await unpack(core, saved)
+
+
+async def unpack(core: Core, saved: Saved) -> list[SavedBlob]:
+    """Make the results of a committed batch: what is durable is told, whatever is cancelled meanwhile."""
+    count = len(saved)
+    if count <= _MADE_ON_LOOP:
+        made: list[SavedBlob] = saved.take(0, count, _make)
+    else:
+        try:
+            job = core.jobs.start(lambda: saved.take(0, count, _make), shield=True)
+        except StoreClosed:
+            made = saved.take(0, count, _make)
+        else:
+            await wait_out(job.ended)
+            made = job.outcome()
+    _LOG.debug("saved %d blobs", count)
+    return made
+
+
+class Saving:
+    """Saves while it is iterated; yields only what is committed.
+
+    `async with store.saving(...) as results: async for saved in results: ...`. Leaving the block before the iteration
+    has ended withdraws what is not committed.
+    """
+
+    def __init__(
+        self, core: Core, blobs: Blobs, *, commit_every: int | None, pin: bool, check: bool, tally: Tally
+    ) -> None:
+        if commit_every is not None and commit_every <= 0:
+            raise InvalidInput(f"commit_every is a number of bytes, at least 1, not {commit_every}", kind="option")
+        self._core = core
+        self._blobs = blobs
+        self._limit = commit_every
+        self._pin = pin
+        self._check = check
+        self._tally = tally
+        self._source: Iterator[Any] | AsyncIterator[Any] | None = None
+        self._session: Session | None = None
+        self._made: Iterator[SavedBlob] = iter(())
+        self._saved: Saved | None = None
+        self._taken = 0
+        self._index = 0
+
+    async def __aenter__(self) -> Self:
+        self._source = iterate(self._blobs)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._source = None
+        self._saved = None
+        self._made = iter(())
+        await self._withdraw()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SavedBlob:
+        while True:
+            for blob in self._made:
+                return blob
+            if not await self._more():
+                raise StopAsyncIteration
+
+    async def next_many(self) -> list[SavedBlob]:
+        """Return what is committed and not yet handed out, at least one; an empty list at the end."""
+        made = list(self._made)
+        while not made and await self._more():
+            made = list(self._made)
+        return made
+
+    async def _more(self) -> bool:
+        """Make more results ready; False at the end."""
+        if self._saved is None and not await self._commit():
+            return False
+        saved = self._saved
+        if saved is None:
+            return False
+        start, self._taken = self._taken, min(self._taken + _MADE_ON_LOOP, len(saved))
+        made: list[SavedBlob] = saved.take(start, self._taken, _make)
+        self._made = iter(made)
+        if self._taken == len(saved):
+            self._saved = None
+        return True
+
+    async def _commit(self) -> bool:
+        source = self._source
+        if source is None:
+            return False
+        session = self._session = Session(self._core, pin=self._pin, check=self._check, tally=self._tally)
+        try:
+            intake = Intake(session, budget=self._core.budget, first_index=self._index)
+            if await intake.pull(source, self._limit):
+                self._source = None
+            if intake.index == self._index and self._index:
+                await self._withdraw()
+                return False
+            self._index = intake.index
+            self._saved = await intake.finish()
+            self._taken = 0
+        except BaseException:
+            self._source = None
+            await self._withdraw()
+            raise
+        self._session = None
+        return True
+
+    async def _withdraw(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.withdraw()

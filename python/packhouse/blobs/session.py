@@ -1,0 +1,179 @@
+"""One batch on its way: groups go to the engine one by one while the next is gathered, then comes the commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from packhouse._engine import Batch, Cancel, Saved
+from packhouse.blobs.commits import Request
+from packhouse.blobs.jobs import Job, wait_out
+from packhouse.blobs.sources import AsyncSource, Source
+from packhouse.errors import PackhouseError, StoreClosed
+from packhouse.files import PIECE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from typing_extensions import Buffer
+
+    from packhouse.blobs.core import Core
+    from packhouse.blobs.progress import Tally
+
+__all__ = ["Session", "Source"]
+
+_TINY = 256 << 10
+
+
+class Session:
+    """A batch that is being filled. Ends with `commit` or `withdraw`.
+
+    At most one group is with the engine, while the caller gathers the next.
+    """
+
+    def __init__(self, core: Core, *, pin: bool, check: bool, tally: Tally) -> None:
+        self._core = core
+        self._pin = pin
+        self._check = check
+        self._tally = tally
+        self._cancel = Cancel()
+        self._batch: Batch | None = None
+        self._job: Job[Any] | None = None
+        self._counts = (0, 0)
+        self.streamed = 0
+        core.sessions.add(self)
+
+    async def put(self, items: Sequence[Buffer | Source], size: int) -> None:
+        """Wait for the group before, then send this one on its way; `size` is its bytes in memory."""
+        await self.settle()
+        self._start(lambda batch: self._carry(batch, items), (len(items), size))
+
+    async def put_stream(self, source: AsyncSource) -> None:
+        """Add one blob that the loop reads; its pieces go to the engine while the next is read."""
+        piece = await source.piece()
+        following = await source.piece() if len(piece) >= PIECE else b""
+        if not following:
+            await self.put([piece], len(piece))
+            return
+        await self.settle()
+        slot = await self._do(Batch.begin_stream)
+        while piece:
+            await self.settle()
+            self._start(_writing(slot, piece, self._cancel), (0, len(piece)))
+            self.streamed += len(piece)
+            piece, following = following, await source.piece() if following else b""
+        await self.settle()
+        self._start(lambda batch: batch.end_stream(slot, self._cancel), (1, 0))
+
+    async def settle(self) -> None:
+        """Wait until nothing of it is with the engine."""
+        job = self._job
+        if job is None:
+            return
+        await job.result()
+        self._job = None
+        self._tally.add(*self._counts)
+
+    async def commit(self, items: Sequence[Buffer | Source], size: int) -> Saved:
+        """Add the last group and have everything committed.
+
+        A batch that is small and stands in memory takes one thread hop for all of it.
+        """
+        await self.settle()
+        tiny = self._batch is None and size <= _TINY and not any(hasattr(item, "piece") for item in items)
+        if tiny:
+            request = Request(lambda: self._filled(items), self._cancel)
+        else:
+            if items or self._batch is None:
+                await self.put(items, size)
+                await self.settle()
+            request = Request(self._made, self._cancel)
+        saved = await self._core.committer.commit(request)
+        self._core.sessions.discard(self)
+        if tiny:
+            self._tally.add(len(items), size)
+        return saved
+
+    async def withdraw(self) -> None:
+        """Give the batch up: when this returns nothing of it is left, neither a thread nor a file.
+
+        A cancellation that comes meanwhile goes on afterwards.
+        """
+        self._cancel.cancel()
+        interruption = await wait_out(self._job.ended) if self._job is not None else None
+        self._job = None
+        try:
+            job = self._core.jobs.start(self.drop, shield=True)
+        except StoreClosed:
+            self.drop()
+        else:
+            interruption = await wait_out(job.ended) or interruption
+            job.outcome()
+        self._core.sessions.discard(self)
+        if interruption is not None:
+            raise interruption
+
+    def drop(self) -> None:
+        """Withdraw the engine's batch, in a thread; nothing to do once it is committed or withdrawn."""
+        batch = self._batch
+        if batch is not None:
+            batch.withdraw()
+
+    def _made(self) -> Batch:
+        if self._batch is None:
+            self._batch = self._core.engine.begin(self._pin, self._check)
+        return self._batch
+
+    def _filled(self, items: Sequence[Buffer | Source]) -> Batch:
+        batch = self._made()
+        self._carry(batch, items)
+        return batch
+
+    def _start(self, work: Callable[[Batch], Any], counts: tuple[int, int]) -> None:
+        self._counts = counts
+        self._job = self._core.jobs.start(lambda: work(self._made()), self._cancel)
+
+    async def _do(self, work: Callable[[Batch], int]) -> int:
+        return await self._core.jobs.call(lambda: work(self._made()), self._cancel)
+
+    def _carry(self, batch: Batch, items: Sequence[Buffer | Source]) -> None:
+        """Add items in order, in a worker thread: what stands in memory together, sources read to their ends."""
+        ready: list[Buffer] = []
+        held = 0
+        for item in items:
+            if isinstance(item, (bytes, memoryview)):
+                ready.append(item)
+                continue
+            source = cast("Source", item)
+            try:
+                piece = self._read(source)
+                following = self._read(source) if piece else b""
+                if not following:
+                    ready.append(piece)
+                    held += len(piece)
+                    self.streamed += len(piece)
+                if following or held >= PIECE:
+                    batch.add(ready, self._cancel)
+                    ready, held = [], 0
+                if following:
+                    self._carry_stream(batch, source, piece, following)
+            finally:
+                source.close()
+        if ready:
+            batch.add(ready, self._cancel)
+
+    def _carry_stream(self, batch: Batch, source: Source, piece: bytes, following: bytes) -> None:
+        slot = batch.begin_stream()
+        while piece:
+            batch.write_stream(slot, piece, self._cancel)
+            self.streamed += len(piece)
+            piece, following = following, self._read(source) if following else b""
+        batch.end_stream(slot, self._cancel)
+
+    def _read(self, source: Source) -> bytes:
+        if self._cancel.is_cancelled():
+            raise PackhouseError("the operation was cancelled", kind="cancelled")
+        return source.piece()
+
+
+def _writing(slot: int, piece: bytes, cancel: Cancel) -> Callable[[Batch], None]:
+    return lambda batch: batch.write_stream(slot, piece, cancel)

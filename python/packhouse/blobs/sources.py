@@ -1,0 +1,166 @@
+"""What an item to save may be, told once: bytes that stand in memory, or a source that is read in pieces."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+
+from packhouse.errors import InvalidInput
+from packhouse.files import PIECE, PathSource
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["AsyncBinaryFile", "AsyncSource", "BlobSource", "Source", "SyncBlobSource", "classify"]
+
+
+class AsyncBinaryFile(Protocol):
+    """An open binary file whose `read` is awaited: anyio's, aiofiles', and what looks like them."""
+
+    def read(self, size: int, /) -> Awaitable[bytes]:
+        """Read at most so many bytes; b"" at the end."""
+        ...
+
+
+SyncBlobSource: TypeAlias = "Buffer | os.PathLike[str] | os.PathLike[bytes] | IO[bytes] | Iterator[Buffer]"
+"""One blob: bytes-like, a path, an open binary file, or an iterator of pieces."""
+
+BlobSource: TypeAlias = "SyncBlobSource | AsyncBinaryFile | AsyncIterator[Buffer]"
+"""One blob: as `SyncBlobSource`, or an async file or iterator."""
+
+
+class Source(Protocol):
+    """Bytes that a worker thread reads in pieces."""
+
+    def piece(self) -> bytes:
+        """Read the next bytes, about `PIECE`; b"" at the end."""
+        ...
+
+    def close(self) -> None:
+        """Give back what was opened for it."""
+        ...
+
+
+class AsyncSource:
+    """Bytes that the event loop reads in pieces.
+
+    Args:
+        read: returns the next bytes, of any number; None or nothing at the end.
+        what: how messages call it.
+    """
+
+    __slots__ = ("_read", "_what")
+
+    def __init__(self, read: Callable[[], Awaitable[Any]], what: str) -> None:
+        self._read = read
+        self._what = what
+
+    async def piece(self) -> bytes:
+        """Read the next bytes, about `PIECE`; b"" at the end."""
+        parts: list[bytes] = []
+        held = 0
+        while held < PIECE:
+            read = await self._read()
+            if read is None:
+                break
+            part = _as_bytes(read, self._what)
+            parts.append(part)
+            held += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class _PiecesSource:
+    """Small pieces of a sync iterator or file, put together."""
+
+    __slots__ = ("_read", "_what")
+
+    def __init__(self, read: Callable[[], Any], what: str) -> None:
+        self._read = read
+        self._what = what
+
+    def piece(self) -> bytes:
+        parts: list[bytes] = []
+        held = 0
+        while held < PIECE:
+            read = self._read()
+            if read is None:
+                break
+            part = _as_bytes(read, self._what)
+            parts.append(part)
+            held += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def close(self) -> None:
+        """Leave the file or iterator to whoever handed it in."""
+
+
+def classify(item: object, what: str) -> memoryview | Source | AsyncSource:  # noqa: PLR0911 - one for each form
+    """Tell what an item is that is not exactly `bytes`.
+
+    Args:
+        item: the blob as the caller gave it.
+        what: how messages call it, "item 3" for instance.
+
+    Raises:
+        InvalidInput: it is nothing that can be saved; also a TypeError.
+    """
+    if isinstance(item, PathSource):
+        return item
+    view = _view(item, what)
+    if view is not None:
+        return view
+    if isinstance(item, os.PathLike):
+        return PathSource(os.fspath(item), what)
+    read = getattr(item, "read", None)
+    if read is not None and not isinstance(item, (str, Path)):
+        if isinstance(item, io.TextIOBase):
+            raise _unusable(item, what, "a text file has characters, not bytes: open it in binary mode")
+        if inspect.iscoroutinefunction(read):
+            return AsyncSource(lambda: _read_some(read), what)
+        return _PiecesSource(lambda: read(PIECE) or None, what)
+    if hasattr(item, "__anext__"):
+        following = cast("AsyncIterator[object]", item)
+        return AsyncSource(lambda: anext(following, None), what)
+    if isinstance(item, Iterator):
+        return _PiecesSource(lambda: next(item, None), what)
+    hint = "a str is not bytes: encode it, or wrap a file's name in pathlib.Path" if isinstance(item, str) else ""
+    raise _unusable(item, what, hint)
+
+
+def _view(item: object, what: str) -> memoryview | None:
+    try:
+        view = memoryview(item)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+    except (ValueError, BufferError) as error:  # NumPy: a dtype that has no buffer, objects or dates
+        raise _unusable(item, what, str(error)) from error
+    if not view.c_contiguous:
+        raise _unusable(item, what, "its bytes do not stand in one piece in C order: copy it first")
+    if view.format and "O" in view.format:
+        raise _unusable(item, what, "it holds Python objects, whose bytes are addresses")
+    return view
+
+
+async def _read_some(read: Callable[[int], Awaitable[Any]]) -> Any:
+    return await read(PIECE) or None
+
+
+def _as_bytes(piece: object, what: str) -> bytes:
+    if type(piece) is bytes:
+        return piece
+    view = _view(piece, f"a piece of {what}")
+    if view is None:
+        raise _unusable(piece, f"a piece of {what}", "")
+    return view.tobytes()
+
+
+def _unusable(item: object, what: str, why: str) -> InvalidInput:
+    expected = "bytes-like, a Path, an open binary file or an iterator of bytes"
+    name = type(item).__qualname__
+    return InvalidInput(
+        f"{what} is of type {name}, expected {expected}" + (f" ({why})" if why else ""), kind="item-type"
+    )

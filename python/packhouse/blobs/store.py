@@ -1,0 +1,399 @@
+"""`packhouse.open`, and the store it opens."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+
+from packhouse import _engine
+from packhouse.blobs.commits import Committer
+from packhouse.blobs.core import Core
+from packhouse.blobs.jobs import Jobs
+from packhouse.blobs.loading import KeysToLoad, LoadedBlobs, Missing
+from packhouse.blobs.lookup import Lookup
+from packhouse.blobs.options import Mode, StoreOptions, locate_store
+from packhouse.blobs.progress import ProgressCallback, Tally
+from packhouse.blobs.reader import BlobReader
+from packhouse.blobs.records import KeyLike, SavedBlob, check_batch_id
+from packhouse.blobs.saving import Blobs, Saving, save_all
+from packhouse.blobs.stats import StoreStats
+from packhouse.blobs.verifying import VerifyReport, verify
+from packhouse.errors import InvalidInput, ReadOnlyStore, StoreClosed
+from packhouse.names import Names
+from packhouse.trees import restore_tree, save_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from anyio.abc import TaskGroup
+    from typing_extensions import Buffer
+
+    from packhouse.blobs.sources import BlobSource
+
+__all__ = ["BlobStore", "open_store"]
+
+
+def open_store(
+    url: str | os.PathLike[str],
+    *,
+    mode: Mode = "a",
+    create: bool = True,
+    options: StoreOptions | None = None,
+) -> BlobStore:
+    """Open a store: `async with packhouse.open(url) as store`.
+
+    Opening writes nothing into a store that exists. One handle serves many tasks at once; several processes may open
+    the same folder. What is still being saved when the block ends is withdrawn unless its commit was already issued.
+
+    Args:
+        url: a path (missing parents are created), `file:///path`, or `memory://` for a store that lives as long as its
+            handle.
+        mode: `"a"` to read and write, `"r"` to read and never write anything.
+        create: make a store where there is none.
+        options: budget, threads, and the settings of a new store.
+
+    Raises:
+        InvalidInput: an argument that cannot be used.
+        StoreNotFound: on entering: no store is there, or other things are.
+        UnsupportedStore: on entering: the store needs a newer version.
+        StorageError: on entering: the operating system refused.
+    """
+    return BlobStore(url, mode=mode, create=create, options=options)
+
+
+class BlobStore:
+    """Blobs by their keys, and small documents by their names. Made by `packhouse.open`.
+
+    Pickles as its URL and options: the copy is a handle that is not open yet.
+    """
+
+    def __init__(
+        self,
+        url: str | os.PathLike[str],
+        *,
+        mode: Mode = "a",
+        create: bool = True,
+        options: StoreOptions | None = None,
+    ) -> None:
+        if mode not in ("a", "r"):
+            raise InvalidInput(f"mode is 'a' or 'r', not {mode!r}", kind="option")
+        self._location = locate_store(url)
+        self._mode: Mode = mode
+        self._create = create
+        self._options = options or StoreOptions()
+        self._memory: _engine.Disk | None = None
+        self._core: Core | None = None
+        self._tasks: TaskGroup | None = None
+        self._pid = os.getpid()
+
+    @property
+    def url(self) -> str:
+        """The URL it was opened with."""
+        return self._location.url
+
+    @property
+    def mode(self) -> Mode:
+        """`"a"` or `"r"`."""
+        return self._mode
+
+    @property
+    def options(self) -> StoreOptions:
+        """The options it was opened with."""
+        return self._options
+
+    def __repr__(self) -> str:
+        state = "open" if self._core is not None else "closed"
+        return f"<packhouse.BlobStore {self.url!r} mode={self._mode!r} {state}>"
+
+    def __reduce__(self) -> tuple[Callable[..., BlobStore], tuple[Any, ...]]:
+        if self._location.path is None:
+            raise InvalidInput("a store in memory cannot be pickled: it lives in its process alone", kind="option")
+        return _reopened, (self.url, self._mode, self._create, self._options)
+
+    async def __aenter__(self) -> Self:
+        if self._core is not None:
+            raise InvalidInput(f"{self.url} is open already: open another handle", kind="option")
+        self._pid = os.getpid()
+        tasks = anyio.create_task_group()
+        await tasks.__aenter__()
+        try:
+            jobs = Jobs(tasks)
+            engine = await jobs.call(self._open_engine)
+            committer = Committer(engine, jobs)
+            tasks.start_soon(committer.run)
+        except BaseException:
+            tasks.cancel_scope.cancel()
+            await tasks.__aexit__(None, None, None)
+            raise
+        self._tasks = tasks
+        self._core = Core(engine, jobs, committer, self._options.budget)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        core, self._core = self._core, None
+        tasks, self._tasks = self._tasks, None
+        if core is None or tasks is None:
+            return
+        interruption: BaseException | None = None
+        try:
+            core.committer.close()
+            interruption = await core.jobs.close(lambda: _close(core))
+        finally:
+            tasks.cancel_scope.cancel()
+            await tasks.__aexit__(None, None, None)
+        if interruption is not None:
+            raise interruption
+
+    async def save_blobs(
+        self,
+        blobs: Blobs,
+        *,
+        len_hint: int = 0,
+        pin: bool = True,
+        check: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> list[SavedBlob]:
+        """Save many blobs in one atomic, durable commit.
+
+        When it returns all blobs are on disk, synced. When it raises nothing of the batch is visible, except with
+        `CommitUncertain`. Cancelled before its commit it withdraws everything; after it, it returns the result.
+
+        Args:
+            blobs: an iterable, sync or async, consumed lazily under the byte budget. Items are bytes-like, a `Path`, an
+                open binary file (sync or async), or an iterator (sync or async) of bytes. A sync iterable runs on the
+                event loop; files and iterators among its items are read in worker threads, async ones on the loop.
+            len_hint: how many there will be, for `progress`; 0 when unknown.
+            pin: keep the blobs until they are released; otherwise at least for the store's retention time.
+            check: read what is deduplicated against instead of trusting the index.
+            progress: called with a `Progress` after each group.
+
+        Returns:
+            One `SavedBlob` per item, in order.
+
+        Raises:
+            InvalidInput: an item that cannot be saved; the message says which.
+            StorageError: a disk that is full or fails, a file that cannot be read or changed meanwhile.
+            CommitUncertain: the commit was issued and its outcome cannot be known.
+        """
+        core = self._writable("save_blobs")
+        return await save_all(core, blobs, pin=pin, check=check, tally=Tally(progress, len_hint))
+
+    async def save_stream(self, source: BlobSource, *, pin: bool = True, check: bool = False) -> SavedBlob:
+        """Save one blob of any size from a file, a path or an iterator of pieces, in bounded memory.
+
+        Args and errors are those of `save_blobs`, for a single item.
+        """
+        (saved,) = await self.save_blobs([source], len_hint=1, pin=pin, check=check)
+        return saved
+
+    def saving(
+        self,
+        blobs: Blobs,
+        *,
+        commit_every: int | None = None,
+        len_hint: int = 0,
+        pin: bool = True,
+        check: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> Saving:
+        """Save a batch that is too large to hold its results: `async with store.saving(blobs) as results`.
+
+        Iterating the results drives the saving and yields only what is committed. Leaving the block early withdraws
+        what is not.
+
+        Args:
+            blobs: as for `save_blobs`.
+            commit_every: bytes after which to commit what there is, giving up the atomicity of the whole; None for one
+                commit at the end.
+            len_hint: as for `save_blobs`.
+            pin: as for `save_blobs`.
+            check: as for `save_blobs`.
+            progress: as for `save_blobs`.
+
+        Raises:
+            InvalidInput: `commit_every` is not positive.
+        """
+        core = self._writable("saving")
+        tally = Tally(progress, len_hint)
+        return Saving(core, blobs, commit_every=commit_every, pin=pin, check=check, tally=tally)
+
+    def load_blobs(
+        self,
+        keys: KeysToLoad,
+        *,
+        ordered: bool = True,
+        missing: Missing = "raise",
+        progress: ProgressCallback | None = None,
+    ) -> LoadedBlobs:
+        """Load many blobs, verified, ahead of the consumer: `async for key, data in store.load_blobs(keys)`.
+
+        Args:
+            keys: an iterable, sync or async, of keys, `SavedBlob`s or keys with locators.
+            ordered: in the keys' order; otherwise as they are ready.
+            missing: `"raise"` or `"skip"` a key that no blob has.
+            progress: called with a `Progress` after each group.
+
+        Returns:
+            An async iterator of `LoadedBlob(key, data)`.
+
+        Raises:
+            InvalidInput: something that is no key.
+            BlobNotFound: while iterating: no blob has a key; its `keys` name what is missing.
+            CorruptBlob: while iterating: what is stored does not verify, and no other copy does.
+        """
+        return LoadedBlobs(self._opened(), keys, ordered=ordered, missing=missing, tally=Tally(progress))
+
+    async def load(self, key: KeyLike) -> bytes:
+        """Load one blob, verified.
+
+        Raises:
+            InvalidInput: it is no key.
+            BlobNotFound: no blob has it.
+            CorruptBlob: what is stored does not verify, and no other copy does.
+        """
+        return await Lookup(self._opened(), key).load()
+
+    async def load_range(self, key: KeyLike, start: int, stop: int) -> bytes:
+        """Load the bytes from `start` up to, not including, `stop`.
+
+        Raises:
+            InvalidInput: the range is not within the blob (also a ValueError).
+            BlobNotFound: no blob has the key.
+            CorruptBlob: what is stored does not verify, and no other copy does.
+        """
+        return await Lookup(self._opened(), key).load_range(start, stop)
+
+    async def load_into(self, key: KeyLike, buffer: Buffer) -> int:
+        """Load a blob into a writable buffer that is at least as large; returns the blob's size in bytes.
+
+        After an error the buffer's content is undefined. Nobody else may touch the buffer meanwhile.
+
+        Raises:
+            InvalidInput: the buffer is read-only, not contiguous, or too small.
+            BlobNotFound: no blob has the key.
+            CorruptBlob: what is stored does not verify, and no other copy does.
+        """
+        return await Lookup(self._opened(), key).load_into(buffer)
+
+    async def open_read(self, key: KeyLike) -> BlobReader:
+        """Open a blob as an async, seekable file: `async with await store.open_read(key) as file`.
+
+        Raises:
+            InvalidInput: it is no key.
+            BlobNotFound: no blob has it.
+        """
+        core = self._opened()
+        located, size = await Lookup(core, key).find()
+        return BlobReader(core, located, size)
+
+    async def contains(self, key: KeyLike) -> bool:
+        """Tell whether a committed blob has this key. Existence is not validity: `verify` and loads read it."""
+        return await Lookup(self._opened(), key).size() is not None
+
+    async def size(self, key: KeyLike) -> int:
+        """Tell a blob's size in bytes, without reading it.
+
+        Raises:
+            BlobNotFound: no blob has the key.
+        """
+        return (await Lookup(self._opened(), key).find())[1]
+
+    async def committed(self, batch_id: str) -> bool | None:
+        """Tell whether a batch is committed and durable, after a `CommitUncertain` told its id.
+
+        Returns:
+            True or False; None when it cannot be told any more.
+        """
+        core, checked = self._opened(), check_batch_id(batch_id)
+        return await core.jobs.call(lambda: core.engine.committed(checked))
+
+    async def verify(self, *, progress: ProgressCallback | None = None) -> VerifyReport:
+        """Read and check everything: index, packs, recipes, large blobs.
+
+        Damage that is found is noted where the store may be written, so that saving the blobs again heals them.
+
+        Args:
+            progress: called with a `Progress`, whose `size` counts bytes read from packs.
+
+        Raises:
+            StorageError: the operating system refused; damage is no error but a finding.
+        """
+        return await verify(self._opened(), progress)
+
+    @property
+    def names(self) -> Names:
+        """Small JSON documents under names, with compare-and-swap."""
+        return Names(self._opened, self._writable)
+
+    async def save_tree(self, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None) -> SavedBlob:
+        """Save a folder with all that is in it: files, folders, permissions, symbolic links as links.
+
+        Returns:
+            The manifest blob, whose key restores the tree. Everything is one atomic, durable commit.
+
+        Raises:
+            StorageError: something in it cannot be read or changed meanwhile.
+            InvalidInput: something in it is neither file, folder nor link.
+        """
+        return await save_tree(self._writable("save_tree"), path, Tally(progress))
+
+    async def restore_tree(
+        self, key: KeyLike, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None
+    ) -> None:
+        """Write a saved tree into a folder, which is made if need be.
+
+        Nothing is written outside that folder and no link in it is followed. What is there already is not replaced.
+
+        Raises:
+            BlobNotFound: no blob has the key.
+            CorruptBlob: the blob is no tree (kind `tree`), or something in it does not verify.
+            StorageError: a file of that name is there already (kind `target-exists`), or cannot be written.
+        """
+        await restore_tree(self._opened(), key, path, Tally(progress))
+
+    def stats(self) -> StoreStats:
+        """Tell what this handle has done since it was opened: counts, bytes and waits."""
+        core = self._opened()
+        return StoreStats(**core.engine.stats(), commit_wait_seconds=core.committer.wait_seconds)
+
+    def _opened(self) -> Core:
+        core = self._core
+        if core is None:
+            raise StoreClosed(f"{self.url} is not open: use it within `async with packhouse.open(...)`")
+        if os.getpid() != self._pid:
+            raise StoreClosed(f"{self.url} was opened before the process forked: open it anew", kind="forked")
+        return core
+
+    def _writable(self, operation: str) -> Core:
+        core = self._opened()
+        if self._mode == "r":
+            raise ReadOnlyStore(f"{operation}: {self.url} was opened for reading only")
+        return core
+
+    def _open_engine(self) -> _engine.Store:
+        options, path, write = self._options, self._location.path, self._mode == "a"
+        create = self._create and write
+        if path is None:
+            disk = self._memory = self._memory or _engine.Disk.memory()
+        else:
+            disk = _engine.Disk.folder(path, create)
+        threads = options.threads or len(os.sched_getaffinity(0))
+        return _engine.Store.open(disk, write, create, options.shared, threads, options.settings())
+
+
+def _close(core: Core) -> None:
+    for session in list(core.sessions):
+        session.drop()
+    core.sessions.clear()
+    if core.documents is not None:
+        core.documents.close()
+    core.engine.close()
+
+
+def _reopened(url: str, mode: Mode, create: bool, options: StoreOptions) -> BlobStore:
+    return BlobStore(url, mode=mode, create=create, options=options)

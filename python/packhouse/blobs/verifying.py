@@ -1,0 +1,68 @@
+"""Reading and checking everything that stands in a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import anyio.from_thread
+
+from packhouse._engine import Cancel
+from packhouse.blobs.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from packhouse.blobs.core import Core
+
+__all__ = ["Finding", "VerifyReport", "verify"]
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong."""
+
+    kind: str
+    """Stable name of what is wrong: a `kind` of `CorruptBlob` as a rule."""
+    path: str
+    """The store's file or object that it was found in."""
+    message: str
+    """A sentence."""
+
+
+class VerifyReport(NamedTuple):
+    """What was checked, and what was found."""
+
+    segments: int
+    """Index segments read to the last block."""
+    packs: int
+    """Packs read to the last frame."""
+    frames: int
+    """Frames decoded and held against their digests."""
+    large_blobs: int
+    """Large blobs put together and held against their keys."""
+    bytes: int
+    """Bytes of packs read."""
+    unlisted_packs: int
+    """Packs that no segment names: a commit that is under way, or what a writer left that died."""
+    findings: tuple[Finding, ...]
+    """What is wrong; empty when all is well."""
+
+
+async def verify(core: Core, progress: ProgressCallback | None) -> VerifyReport:
+    """Read and check everything, in one worker thread that uses all cores."""
+    cancel = Cancel()
+    tell = _teller(progress) if progress is not None else None
+    told: dict[str, Any] = await core.jobs.call(lambda: core.engine.verify(tell, cancel), cancel)
+    findings = tuple(Finding(*finding) for finding in told.pop("findings"))
+    return VerifyReport(findings=findings, **told)
+
+
+def _teller(progress: ProgressCallback) -> Callable[[int], None]:
+    seen = 0
+
+    def tell(size: int) -> None:
+        nonlocal seen
+        if size - seen >= 8 << 20:
+            seen = size
+            anyio.from_thread.run_sync(progress, Progress(0, size, None))
+
+    return tell

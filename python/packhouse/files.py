@@ -1,0 +1,176 @@
+"""The one module that opens users' own files: sources that are saved, and files that are restored.
+
+Everything here blocks: it is called in worker threads. The store's own files are the engine's alone.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from io import FileIO
+from typing import TYPE_CHECKING
+
+from packhouse.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Buffer
+
+__all__ = ["PIECE", "Folder", "PathSource"]
+
+PIECE = 8 << 20
+"""Bytes that are read or written at once, at most."""
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class PathSource:
+    """A user's file, read once from beginning to end.
+
+    Args:
+        path: the file; a pipe or a device is read to its end.
+        what: how messages call it, "item 3" for instance.
+        follow: whether the path may be a symbolic link.
+    """
+
+    __slots__ = ("_before", "_file", "_flags", "_path", "_read", "_what")
+
+    def __init__(self, path: str | bytes, what: str, *, follow: bool = True) -> None:
+        self._path = path
+        self._flags = os.O_RDONLY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+        self._what = what
+        self._file: FileIO | None = None
+        self._before: os.stat_result | None = None
+        self._read = 0
+
+    def piece(self) -> bytes:
+        """Read the next bytes, at most `PIECE`; b"" at the end.
+
+        Raises:
+            StorageError: it cannot be read, or it changed since its first piece was read.
+        """
+        try:
+            if self._file is None or self._before is None:
+                self._file = FileIO(self._path, opener=lambda path, _: os.open(path, self._flags))
+                self._before = os.fstat(self._file.fileno())
+            left = self._before.st_size - self._read if stat.S_ISREG(self._before.st_mode) else PIECE
+            piece = self._file.read(min(PIECE, max(left, 0) + 1)) or b""
+            self._read += len(piece)
+            if not piece:
+                self._check_unchanged(self._before, os.fstat(self._file.fileno()))
+        except OSError as error:
+            raise self._failed(error) from error
+        return piece
+
+    def close(self) -> None:
+        """Close the file, whether it was read to the end or not."""
+        if self._file is not None:
+            self._file.close()
+
+    def _check_unchanged(self, before: os.stat_result, after: os.stat_result) -> None:
+        if not stat.S_ISREG(before.st_mode):
+            return
+        # Files of /proc and the like say nothing about their size and have no blocks.
+        cut = self._read != before.st_size and before.st_blocks > 0
+        if cut or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            message = (
+                f"{self._what}: {os.fsdecode(self._path)!r} changed while it was read: "
+                f"{before.st_size} bytes at the beginning, {self._read} read, {after.st_size} at the end"
+            )
+            raise StorageError(message, kind="source-changed")
+
+    def _failed(self, error: OSError) -> StorageError:
+        if isinstance(error, StorageError):
+            return error
+        kind = "source-missing" if isinstance(error, FileNotFoundError) else "source-unreadable"
+        reason = "is a folder: save it with save_tree" if isinstance(error, IsADirectoryError) else error.strerror
+        message = f"{self._what}: cannot read {os.fsdecode(self._path)!r}: {reason}"
+        return StorageError(message, kind=kind, errno=error.errno)
+
+
+class Folder:
+    """A folder of a user's, held open: what is made in it stays in it, whatever symbolic links are planted.
+
+    Every name is one part of a path: never empty, `.`, `..`, or with a slash.
+    """
+
+    __slots__ = ("_fd", "shown")
+
+    def __init__(self, fd: int, shown: str) -> None:
+        self._fd = fd
+        self.shown = shown
+
+    @classmethod
+    def make(cls, path: str) -> Folder:
+        """Open a folder the caller named, making it and its parents; here links are the caller's own and followed."""
+        try:
+            os.makedirs(path, exist_ok=True)  # noqa: PTH103 - os paths may hold any bytes
+            return cls(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), path)
+        except OSError as error:
+            raise _restore_failed(path, error) from error
+
+    def folder(self, name: str) -> Folder:
+        """Open a folder in this one, making it if there is none."""
+        shown = self._shown(name)
+        try:
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=self._fd)
+            return Folder(os.open(name, _FOLDER, dir_fd=self._fd), shown)
+        except OSError as error:
+            raise _restore_failed(shown, error) from error
+
+    def write(self, name: str, mode: int, fill: Callable[[Callable[[Buffer], None]], None]) -> None:
+        """Make a file that did not exist; `fill` is given a function that appends to it.
+
+        What `fill` raises, and a failed write, leave no file behind.
+        """
+        shown = self._shown(name)
+        try:
+            fd = os.open(name, _NEW_FILE, 0o600, dir_fd=self._fd)
+        except OSError as error:
+            raise _restore_failed(shown, error) from error
+        done = False
+        try:
+            fill(lambda piece: _write_all(fd, piece))
+            os.fchmod(fd, mode)
+            done = True
+        except OSError as error:
+            if isinstance(error, StorageError):
+                raise
+            raise _restore_failed(shown, error) from error
+        finally:
+            os.close(fd)
+            if not done:
+                os.unlink(name, dir_fd=self._fd)
+
+    def link(self, name: str, target: str) -> None:
+        """Make a symbolic link that did not exist; its target is kept as text and never followed."""
+        try:
+            os.symlink(target, name, dir_fd=self._fd)
+        except OSError as error:
+            raise _restore_failed(self._shown(name), error) from error
+
+    def set_mode(self, mode: int) -> None:
+        """Set the permissions of this folder."""
+        os.fchmod(self._fd, mode)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        os.close(self._fd)
+
+    def _shown(self, name: str) -> str:
+        return f"{self.shown}/{name}"
+
+
+def _write_all(fd: int, piece: Buffer) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _restore_failed(path: str, error: OSError) -> StorageError:
+    kind = "target-exists" if isinstance(error, FileExistsError) else "target-unwritable"
+    return StorageError(f"cannot write {path!r}: {error.strerror}", kind=kind, errno=error.errno)

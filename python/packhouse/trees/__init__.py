@@ -1,0 +1,9 @@
+"""Folders as blobs: a manifest, and a blob for each file."""
+
+from __future__ import annotations
+
+from packhouse.trees.manifest import HEADER, Entry, decode_entry, encode_entry
+from packhouse.trees.restoring import restore_tree
+from packhouse.trees.saving import save_tree
+
+__all__ = ["HEADER", "Entry", "decode_entry", "encode_entry", "restore_tree", "save_tree"]

@@ -1,0 +1,120 @@
+"""Saving a folder: its files first, then the manifest that makes them a tree."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, cast
+
+from packhouse.blobs.progress import Tally
+from packhouse.blobs.records import KeyWithLocator, SavedBlob
+from packhouse.blobs.saving import Saving, save_all
+from packhouse.errors import InvalidInput, StorageError
+from packhouse.files import PathSource
+from packhouse.trees.manifest import HEADER, Entry, encode_entry
+
+if TYPE_CHECKING:
+    from packhouse.blobs.core import Core
+    from packhouse.blobs.sources import BlobSource
+
+__all__ = ["save_tree"]
+
+_WALKED_AT_ONCE = 256
+_COMMIT_EVERY = 1 << 30
+
+
+async def save_tree(core: Core, path: str | os.PathLike[str], tally: Tally) -> SavedBlob:
+    """Save what is in a folder, in bounded memory; the tree is there once its manifest is committed, which is last."""
+    root = os.fspath(path)
+    if not isinstance(root, str):
+        raise InvalidInput(f"save_tree: a folder is a str or a Path, not {path!r}", kind="item-type")
+    lines = _Lines(core, root, tally)
+    try:
+        (saved,) = await save_all(core, [lines], pin=True, check=False, tally=Tally(None))
+    finally:
+        await lines.aclose()
+    return saved
+
+
+class _Lines(AsyncIterator[bytes]):
+    """The manifest's lines; reading them saves the files that they name."""
+
+    def __init__(self, core: Core, root: str, tally: Tally) -> None:
+        self._core = core
+        self._root = root
+        self._tally = tally
+        self._walk = _walk(root, ())
+        self._entries: deque[Entry] = deque()
+        self._saving: Saving | None = None
+        self._begun = False
+
+    async def __anext__(self) -> bytes:
+        if not self._begun:
+            self._begun = True
+            files = cast("AsyncIterator[BlobSource]", self._files())
+            self._saving = Saving(
+                self._core, files, commit_every=_COMMIT_EVERY, pin=True, check=False, tally=self._tally
+            )
+            await self._saving.__aenter__()
+            return HEADER
+        saved = await self._saving.next_many() if self._saving is not None else []
+        lines: list[bytes] = []
+        for blob in saved:
+            self._write_to_next_file(lines)
+            entry = replace(self._entries.popleft(), blob=KeyWithLocator(blob.key, blob.locator), size=blob.size)
+            lines.append(encode_entry(entry))
+        if not saved:
+            await self.aclose()
+            self._write_to_next_file(lines)
+        if not lines:
+            raise StopAsyncIteration
+        return b"".join(lines)
+
+    async def aclose(self) -> None:
+        saving, self._saving = self._saving, None
+        if saving is not None:
+            await saving.__aexit__(None, None, None)
+
+    def _write_to_next_file(self, lines: list[bytes]) -> None:
+        while self._entries and self._entries[0].kind != "file":
+            lines.append(encode_entry(self._entries.popleft()))
+
+    async def _files(self) -> AsyncIterator[PathSource]:
+        while entries := await self._core.jobs.call(lambda: list(islice(self._walk, _WALKED_AT_ONCE))):
+            for entry in entries:
+                self._entries.append(entry)
+                if entry.kind == "file":
+                    path = "/".join((self._root, *entry.parts))
+                    yield PathSource(path, repr(path), follow=False)
+
+
+def _walk(root: str, above: tuple[str, ...]) -> Iterator[Entry]:
+    """Tell what is in a folder, folders before their content. Blocks."""
+    path = "/".join((root, *above))
+    try:
+        with os.scandir(path) as found:
+            here = sorted(found, key=lambda one: os.fsencode(one.name))
+        for one in here:
+            parts = (*above, one.name)
+            status = one.stat(follow_symlinks=False)
+            mode = stat.S_IMODE(status.st_mode)
+            if stat.S_ISLNK(status.st_mode):
+                yield Entry(parts, "link", target=os.readlink(one.path))  # noqa: PTH115 - a Path would tidy it
+            elif stat.S_ISREG(status.st_mode):
+                yield Entry(parts, "file", mode)
+            elif stat.S_ISDIR(status.st_mode):
+                yield Entry(parts, "dir", mode)
+                yield from _walk(root, parts)
+            else:
+                message = f"save_tree: {one.path!r} is neither file, folder nor link"
+                raise InvalidInput(message, kind="tree-item")
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        kind = "source-missing" if isinstance(error, FileNotFoundError) else "source-unreadable"
+        message = f"save_tree: cannot read {error.filename or path!r}: {error.strerror}"
+        raise StorageError(message, kind=kind, errno=error.errno) from error

@@ -1,0 +1,54 @@
+//! Where a store stands.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use packhouse_engine::Error;
+use packhouse_engine::disk::{self, RealDisk, SimDisk};
+use pyo3::prelude::*;
+
+use crate::detach::detached;
+
+/// A store's folder, or one in memory.
+#[pyclass(frozen, module = "packhouse._engine")]
+pub(crate) struct Disk {
+    pub(crate) disk: Arc<dyn disk::Disk>,
+    /// Of a real folder: what the rules for network file systems ask.
+    pub(crate) real: Option<Arc<RealDisk>>,
+}
+
+#[pymethods]
+impl Disk {
+    /// A folder, made with its parents if `create`.
+    #[staticmethod]
+    fn folder(py: Python<'_>, path: PathBuf, create: bool) -> PyResult<Self> {
+        detached(py, || {
+            let opened = if create { RealDisk::create(&path) } else { RealDisk::open(&path) };
+            let shown = path.to_string_lossy();
+            let real = opened.map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    let text = format!("open {shown}: there is no such folder");
+                    Error::new(packhouse_engine::Kind::NotAStore, "no-store", text)
+                }
+                std::io::ErrorKind::NotADirectory => {
+                    let text = format!("open {shown}: it is no folder");
+                    Error::new(packhouse_engine::Kind::NotAStore, "not-a-store", text)
+                }
+                _ => Error::io("open", &shown, error),
+            })?;
+            let real = Arc::new(real);
+            Ok(Self { disk: real.clone(), real: Some(real) })
+        })
+    }
+
+    /// A store in memory, which lives as long as this object.
+    #[staticmethod]
+    fn memory() -> Self {
+        Self { disk: Arc::new(SimDisk::memory()), real: None }
+    }
+
+    /// What to call it in messages.
+    fn describe(&self) -> String {
+        self.disk.describe()
+    }
+}

@@ -1,0 +1,61 @@
+//! What a new store is made with.
+
+use std::collections::HashMap;
+
+use packhouse_engine::chunk::Params;
+use packhouse_engine::codec::DEFAULT_LEVEL;
+use packhouse_engine::disk::{FileSystem, RealDisk};
+use packhouse_engine::format::Settings;
+use packhouse_engine::{Error, Kind, Result, WriterId};
+
+/// Days that blobs are kept which nothing pins, unless chosen otherwise.
+const RETENTION_MS: u64 = 14 * 24 * 60 * 60 * 1_000;
+
+/// The defaults, with what the caller chose.
+pub(crate) fn chosen(choice: &HashMap<String, u64>) -> Result<Settings> {
+    let mut chunking = Params::default();
+    if let Some(average) = choice.get("chunk_average") {
+        let too_large = || Error::invalid("chunk-sizes", format!("the average chunk size cannot be {average} bytes"));
+        chunking.avg = u32::try_from(*average).map_err(|_| too_large())?;
+        chunking.min = chunking.avg / 4;
+        chunking.max = chunking.avg.checked_mul(4).ok_or_else(too_large)?;
+    }
+    chunking.check()?;
+    let level = match choice.get("level") {
+        None => DEFAULT_LEVEL,
+        Some(level) => i32::try_from(*level)
+            .ok()
+            .filter(|level| (1..=19).contains(level))
+            .ok_or_else(|| Error::invalid("level", format!("a zstd level is between 1 and 19, not {level}")))?,
+    };
+    let retention_ms = match choice.get("retention") {
+        None => RETENTION_MS,
+        Some(seconds) => seconds
+            .checked_mul(1_000)
+            .ok_or_else(|| Error::invalid("option", format!("a retention of {seconds} seconds is too long")))?,
+    };
+    Ok(Settings {
+        store: WriterId::random()?.new_id()?,
+        chunking,
+        zstd_level: level,
+        retention_ms,
+        conditional_writes: true,
+        reader_features: Vec::new(),
+        writer_features: Vec::new(),
+    })
+}
+
+/// Writing to a file system whose locks and syncs others answer for has to be asked for.
+pub(crate) fn refuse_shared(disk: &RealDisk) -> Result<()> {
+    let kind = disk
+        .file_system_kind()
+        .map_err(|error| Error::io("ask for the file system of", "the store's folder", error))?;
+    let name = match kind {
+        FileSystem::Local => return Ok(()),
+        FileSystem::Network(name) => name,
+        FileSystem::UserSpace => "user-space",
+    };
+    let text =
+        format!("open for writing: the folder is on a {name} file system; say shared=True if its rules are kept");
+    Err(Error::new(Kind::NotAStore, "shared-file-system", text))
+}

@@ -1,0 +1,242 @@
+"""What is saved is there, as it was, under the key that `b3sum` prints."""
+
+from __future__ import annotations
+
+import array
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import numpy as np
+import pytest
+from blake3 import blake3
+
+import packhouse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+
+def key_of(data: bytes) -> str:
+    return blake3(data).hexdigest()
+
+
+def pieces_of(data: bytes, size: int = 100_000) -> Iterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+async def async_pieces_of(data: bytes, size: int = 100_000) -> AsyncIterator[bytes]:
+    for piece in pieces_of(data, size):
+        await anyio.lowlevel.checkpoint()
+        yield piece
+
+
+async def test_blobs_come_back_under_their_keys_after_reopening(folder: Path) -> None:
+    blobs = [b"", b"one", b"two", os.urandom(300_000), os.urandom(5_000_000)]
+    async with packhouse.open(folder) as store:
+        saved = await store.save_blobs(blobs)
+    assert [blob.key for blob in saved] == [key_of(blob) for blob in blobs]
+    assert [blob.size for blob in saved] == [len(blob) for blob in blobs]
+    assert not any(blob.existed for blob in saved)
+    async with packhouse.open(folder, mode="r") as store:
+        loaded = [blob async for blob in store.load_blobs(blob.key for blob in saved)]
+        assert [blob.data for blob in loaded] == blobs
+        assert [key for key, _ in loaded] == [blob.key for blob in saved]
+        assert await store.load(saved[-1]) == blobs[-1]
+
+
+async def test_every_form_of_a_blob_has_the_key_of_its_bytes(store: packhouse.BlobStore, tmp_path: Path) -> None:
+    small, large = os.urandom(1_000), os.urandom(20_000_000)
+    for name, data in (("small", small), ("large", large)):
+        (tmp_path / name).write_bytes(data)
+    with (tmp_path / "large").open("rb") as file:
+        async with await anyio.open_file(tmp_path / "large", "rb") as async_file:
+            forms: list[Any] = [
+                small,
+                bytearray(small),
+                memoryview(small)[10:],
+                bytearray(large),
+                np.frombuffer(large, dtype=np.uint16).reshape(-1, 100),
+                array.array("d", [1.0, 2.0]),
+                tmp_path / "small",
+                tmp_path / "large",
+                file,
+                io.BytesIO(large),
+                async_file,
+                pieces_of(large),
+                pieces_of(small, 7),
+                iter(()),
+                async_pieces_of(large),
+                async_pieces_of(small, 7),
+            ]
+            saved = await store.save_blobs(forms, len_hint=len(forms))
+    expected = [small, small, small[10:], large, large, array.array("d", [1.0, 2.0]).tobytes(), small, large, large]
+    expected += [large, large, large, small, b"", large, small]
+    assert [blob.key for blob in saved] == [key_of(data) for data in expected]
+    assert await store.load(key_of(large)) == large
+    again = await store.save_blobs(expected)
+    assert all(blob.existed for blob in again)
+    assert all(blob.stored_size == 0 for blob in again)
+
+
+async def test_a_buffer_that_its_owner_reuses_is_saved_as_it_was_when_it_was_handed_over(
+    store: packhouse.BlobStore,
+) -> None:
+    def reused() -> Iterator[bytearray]:
+        for size in (1_000, 1_000_000, 17_000_000):
+            buffer = bytearray(size)
+            for fill in (1, 2):
+                buffer[:] = bytes([fill]) * size
+                yield buffer
+                buffer[:] = bytes(size)
+
+    saved = await store.save_blobs(reused())
+    sizes = [1_000, 1_000, 1_000_000, 1_000_000, 17_000_000, 17_000_000]
+    assert [blob.key for blob in saved] == [key_of(bytes([1 + at % 2]) * size) for at, size in enumerate(sizes)]
+
+
+async def test_an_async_iterable_of_blobs_is_taken(store: packhouse.BlobStore) -> None:
+    async def blobs() -> AsyncIterator[bytes]:
+        for number in range(3):
+            await anyio.lowlevel.checkpoint()
+            yield bytes([number])
+
+    saved = await store.save_blobs(blobs())
+    assert [blob.key for blob in saved] == [key_of(bytes([number])) for number in range(3)]
+
+
+async def test_thousands_of_blobs_keep_their_order(store: packhouse.BlobStore) -> None:
+    blobs = [str(number).encode() * 50 for number in range(5_000)]
+    saved = await store.save_blobs(blobs)
+    assert [blob.key for blob in saved] == [key_of(blob) for blob in blobs]
+    assert [blob.data async for blob in store.load_blobs(saved)] == blobs
+    unordered = {key: data async for key, data in store.load_blobs(saved, ordered=False)}
+    assert unordered == {key_of(blob): blob for blob in blobs}
+
+
+async def test_a_missing_blob_is_named_or_skipped(store: packhouse.BlobStore) -> None:
+    saved = await store.save_blobs([b"a", b"b"])
+    keys = [saved[0].key, "0" * 64, saved[1].key]
+    with pytest.raises(packhouse.BlobNotFound, match=r"0{64}") as caught:
+        [blob async for blob in store.load_blobs(keys)]
+    assert caught.value.keys == ("0" * 64,)
+    assert isinstance(caught.value, KeyError)
+    assert [blob.data async for blob in store.load_blobs(keys, missing="skip")] == [b"a", b"b"]
+    for call in (
+        store.load("0" * 64),
+        store.load_range("0" * 64, 0, 0),
+        store.size("0" * 64),
+        store.open_read("0" * 64),
+    ):
+        with pytest.raises(packhouse.BlobNotFound, match=r"0{64}"):
+            await call
+    assert not await store.contains("0" * 64)
+    assert await store.contains(saved[0])
+
+
+async def test_parts_of_a_blob(store: packhouse.BlobStore) -> None:
+    data = os.urandom(12_000_000)
+    (blob,) = await store.save_blobs([data])
+    assert await store.size(blob) == len(data)
+    for start, stop in ((0, 0), (0, 10), (5_000_000, 9_000_001), (len(data) - 1, len(data)), (0, len(data))):
+        assert await store.load_range(blob, start, stop) == data[start:stop]
+    for start, stop in ((-1, 5), (5, 4), (0, len(data) + 1)):
+        with pytest.raises(ValueError, match="load_range"):
+            await store.load_range(blob, start, stop)
+    buffer = bytearray(len(data) + 5)
+    assert await store.load_into(blob, buffer) == len(data)
+    assert buffer[:-5] == data
+    target: Any = np.empty(len(data) // 4, dtype=np.float32)
+    assert await store.load_into(blob, target) == len(data)
+    assert target.tobytes() == data
+    for unusable in (bytes(len(data)), bytearray(5), "text"):
+        with pytest.raises(ValueError, match="load_into"):
+            await store.load_into(blob, unusable)  # type: ignore[arg-type]
+
+
+async def test_a_blob_reads_like_a_file(store: packhouse.BlobStore) -> None:
+    data = os.urandom(10_000_000)
+    blob = await store.save_stream(pieces_of(data))
+    async with await store.open_read(blob.key) as file:
+        assert file.size == len(data)
+        assert await file.read(10) == data[:10]
+        assert await file.seek(-5, os.SEEK_END) == len(data) - 5
+        assert await file.read() == data[-5:]
+        assert await file.read(5) == b""
+        await file.seek(4 << 20)
+        assert await file.read(5_000_000) == data[4 << 20 :][:5_000_000]
+        await file.seek(3)
+        assert await file.tell() == 3
+        assert b"".join([piece async for piece in file]) == data[3:]
+        with pytest.raises(ValueError, match="seek"):
+            await file.seek(-1)
+    with pytest.raises(packhouse.StoreClosed):
+        await file.read(1)
+
+
+async def test_results_are_yielded_only_when_they_are_committed(folder: Path) -> None:
+    blobs = [os.urandom(1_000) for _ in range(300)]
+    seen = []
+    async with (
+        packhouse.open(folder) as store,
+        store.saving(iter(blobs), commit_every=50_000) as results,
+        packhouse.open(folder, mode="r") as other,
+    ):
+        async for saved in results:
+            seen.append(saved.key)
+            assert await other.contains(saved.key)
+        assert seen == [key_of(blob) for blob in blobs]
+        assert store.stats().batches > 3
+
+
+async def test_leaving_early_withdraws_what_is_not_committed(folder: Path) -> None:
+    blobs = [os.urandom(1_000) for _ in range(300)]
+    async with packhouse.open(folder) as store:
+        async with store.saving(blobs, commit_every=50_000) as results:
+            async for saved in results:
+                assert await store.contains(saved)
+                break
+        assert not await store.contains(key_of(blobs[-1]))
+        async with store.saving(blobs) as results:
+            pass
+        assert not await store.contains(key_of(blobs[-1]))
+        assert (await store.verify()).unlisted_packs == 0
+
+
+async def test_a_store_in_memory(anyio_backend: object) -> None:
+    async with packhouse.open("memory://") as store:
+        (blob,) = await store.save_blobs([b"x" * 1_000_000])
+        assert await store.load(blob.key) == b"x" * 1_000_000
+
+
+async def test_progress_counts_what_is_done(store: packhouse.BlobStore) -> None:
+    steps: list[packhouse.Progress] = []
+    blobs = [os.urandom(10_000) for _ in range(3_000)]
+    saved = await store.save_blobs(blobs, len_hint=3_000, progress=steps.append)
+    assert steps[-1].blobs == 3_000
+    assert steps[-1].size == 30_000_000
+    assert steps[0].total_blobs == 3_000
+    assert len(steps) > 2
+    steps.clear()
+    async for _ in store.load_blobs(saved, progress=steps.append):
+        pass
+    assert steps[-1].size == 30_000_000
+
+
+async def test_verify_finds_a_flipped_byte_and_saving_again_heals_it(folder: Path) -> None:
+    data = os.urandom(2_000_000)
+    async with packhouse.open(folder) as store:
+        (blob,) = await store.save_blobs([data])
+        (pack,) = (folder / "packs").iterdir()
+        damaged = bytearray(pack.read_bytes())
+        damaged[1_000_000] ^= 1
+        pack.write_bytes(damaged)
+        with pytest.raises(packhouse.CorruptBlob):
+            await store.load(blob)
+        report = await store.verify()
+        assert report.findings
+        await store.save_blobs([data])
+        assert await store.load(blob) == data

@@ -1,0 +1,35 @@
+"""Async tests run on every event loop that the store promises to work on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import packhouse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@pytest.fixture(
+    params=[("asyncio", {}), ("asyncio", {"use_uvloop": True}), ("trio", {})], ids=["asyncio", "uvloop", "trio"]
+)
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, Any]]:
+    """The loop, and how it is started."""
+    backend: tuple[str, dict[str, Any]] = request.param
+    return backend
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where a test's store is."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
+async def store(folder: Path) -> AsyncIterator[packhouse.BlobStore]:
+    """A new store in a folder."""
+    async with packhouse.open(folder) as opened:
+        yield opened
