@@ -3,11 +3,8 @@
 use zstd::bulk::Decompressor;
 use zstd::zstd_safe;
 
-use super::{Codec, group};
+use super::{Codec, frames, group};
 use crate::{Error, Kind, Result};
-
-/// The four bytes every zstd frame begins with. Skippable and legacy frames begin with others and are refused.
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 
 /// Decodes payloads, its zstd context and its buffer reused from one to the next.
 pub struct Decoder {
@@ -41,9 +38,12 @@ impl Decoder {
             (Codec::Zstd, 0) => unzstd(&mut self.zstd, payload, out),
             (Codec::Zstd, 2 | 4 | 8) => {
                 // The caller holds as many bytes already: nothing grows by what a header claims.
-                self.grouped.resize(out.len(), 0);
-                unzstd(&mut self.zstd, payload, &mut self.grouped)?;
-                group::ungroup(&self.grouped, group, out);
+                if self.grouped.len() < out.len() {
+                    self.grouped.resize(out.len(), 0);
+                }
+                let grouped = self.grouped.get_mut(..out.len()).unwrap_or_default();
+                unzstd(&mut self.zstd, payload, grouped)?;
+                group::ungroup(grouped, group, out);
                 Ok(())
             }
             _ => Err(Error::new(
@@ -56,21 +56,32 @@ impl Decoder {
 }
 
 fn unzstd(zstd: &mut Decompressor<'static>, payload: &[u8], out: &mut [u8]) -> Result<()> {
-    if !payload.starts_with(&ZSTD_MAGIC) {
-        return Err(corrupt("a zstd payload without its magic".into()));
-    }
-    let size = zstd_safe::get_frame_content_size(payload).ok().flatten();
-    if size != u64::try_from(out.len()).ok() {
-        return Err(corrupt(format!("a zstd payload of {size:?} bytes where {} belong", out.len())));
-    }
-    if zstd_safe::find_frame_compressed_size(payload).ok() != Some(payload.len()) {
-        return Err(corrupt("a zstd payload that is cut short or goes on after its frame".into()));
+    let size = content_size(payload).ok_or_else(|| corrupt("a payload that is not made of zstd frames".into()))?;
+    if u64::try_from(out.len()).ok() != Some(size) {
+        return Err(corrupt(format!("a zstd payload of {size} bytes where {} belong", out.len())));
     }
     match zstd.decompress_to_buffer(payload, out) {
         Ok(len) if len == out.len() => Ok(()),
         Ok(len) => Err(corrupt(format!("a zstd payload of {len} bytes where {} belong", out.len()))),
         Err(e) => Err(corrupt(format!("a damaged zstd payload: {e}"))),
     }
+}
+
+/// The content sizes that a payload's frames state, added up; `None` if it is anything but complete zstd frames.
+fn content_size(mut payload: &[u8]) -> Option<u64> {
+    let mut size = 0_u64;
+    for _ in 0..frames::MOST {
+        if !payload.starts_with(&frames::MAGIC) {
+            return None;
+        }
+        size = size.checked_add(zstd_safe::get_frame_content_size(payload).ok()??)?;
+        let len = zstd_safe::find_frame_compressed_size(payload).ok()?;
+        payload = payload.get(len..)?;
+        if payload.is_empty() {
+            return Some(size);
+        }
+    }
+    None
 }
 
 fn corrupt(message: String) -> Error {

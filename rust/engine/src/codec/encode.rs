@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-use zstd::bulk::Compressor;
-use zstd::zstd_safe;
-
+use super::frames::{self, Frames};
 use super::{Codec, group, sample};
+
 use crate::{Error, Result};
+
+/// Shorter chunks are never worth a frame of zstd.
+const SHORTEST: usize = 64;
 
 /// What a chunk became.
 pub struct Encoded<'a> {
@@ -20,8 +22,7 @@ pub struct Encoded<'a> {
 
 /// Encodes chunks, its zstd context and its buffers reused from one to the next.
 pub struct Encoder {
-    zstd: Compressor<'static>,
-    compressed: Vec<u8>,
+    frames: Frames,
     grouped: Vec<u8>,
 }
 
@@ -38,48 +39,59 @@ impl Encoder {
                 format!("a compression level is between {} and {}, not {level}", levels.start(), levels.end()),
             ));
         }
-        let zstd = Compressor::new(level).map_err(|e| Error::io("make", "a zstd context", e))?;
-        Ok(Self { zstd, compressed: Vec::new(), grouped: Vec::new() })
+        Ok(Self { frames: Frames::new(level)?, grouped: Vec::new() })
     }
 
-    /// Encode a chunk as its sample says, or leave it as it is where that saves too little.
+    /// Encode a chunk as its sample says, or leave it as it is where that saves too little. The same chunk is always encoded alike.
     ///
     /// # Errors
     /// `Io` when zstd has no memory.
     pub fn encode<'a>(&mut self, raw: &'a [u8]) -> Result<Encoded<'a>> {
         let as_is = Encoded { codec: Codec::Raw, group: 0, payload: Cow::Borrowed(raw) };
-        if raw.len() < 64 || sample::looks_random(raw) {
+        if raw.len() < SHORTEST || sample::looks_random(raw) {
             return Ok(as_is);
         }
-        let width = self.width(raw)?;
-        self.grouped.resize(raw.len(), 0);
-        let input = if width == 0 {
-            raw
+        let group = self.width(raw)?;
+        self.write(raw, group)?;
+        let payload = self.frames.written();
+        if payload.len() < pays_below(raw.len()) {
+            Ok(Encoded { codec: Codec::Zstd, group, payload: Cow::Owned(payload.to_vec()) })
         } else {
-            group::group(raw, width, &mut self.grouped);
-            &self.grouped
-        };
-        let len = compress(&mut self.zstd, input, &mut self.compressed)?;
-        match self.compressed.get(..len) {
-            Some(payload) if len < pays_below(raw.len()) => {
-                Ok(Encoded { codec: Codec::Zstd, group: width, payload: Cow::Owned(payload.to_vec()) })
-            }
-            _ => Ok(as_is),
+            Ok(as_is)
         }
     }
 
-    fn width(&mut self, _raw: &[u8]) -> Result<u8> {
-        Ok(0)
+    /// The width to group by, or 0.
+    fn width(&mut self, raw: &[u8]) -> Result<u8> {
+        let width = sample::word_width(raw);
+        if width == 0 || !sample::repeats(raw) {
+            return Ok(width);
+        }
+        // Numbers, but with repetitions that grouping may tear apart: try both. Grouped ones are faster to compress.
+        let tried = sample::stretch(raw, (raw.len() / 8).clamp(1024, 4096));
+        self.write(tried, 0)?;
+        let plain = self.frames.written().len();
+        self.write(tried, width)?;
+        let grouped = self.frames.written().len().saturating_sub(usize::from(width).saturating_mul(frames::OVERHEAD));
+        Ok(if grouped <= plain.saturating_add(plain / 8) { width } else { 0 })
+    }
+
+    /// Fill `frames` with the compressed form of `raw`.
+    fn write(&mut self, raw: &[u8], width: u8) -> Result<()> {
+        self.frames.clear();
+        if width == 0 {
+            return self.frames.compress(raw);
+        }
+        if self.grouped.len() < raw.len() {
+            self.grouped.resize(raw.len(), 0);
+        }
+        let grouped = self.grouped.get_mut(..raw.len()).unwrap_or_default();
+        group::group(raw, width, grouped);
+        self.frames.compress_lanes(grouped, usize::from(width))
     }
 }
 
 /// What a compressed form must be shorter than: a reader decodes it each time, for less than 3 % it is left alone.
 fn pays_below(len: usize) -> usize {
     len.saturating_sub(len / 32)
-}
-
-fn compress(zstd: &mut Compressor<'static>, input: &[u8], out: &mut Vec<u8>) -> Result<usize> {
-    out.clear();
-    out.reserve(zstd_safe::compress_bound(input.len()));
-    zstd.compress_to_buffer(input, out).map_err(|e| Error::io("compress", "a chunk", e))
 }

@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod frames;
 mod group;
 mod sample;
 
@@ -61,6 +62,46 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_stored_small() {
+        let (codec, group, stored) = round_trip(&ramp(65_536));
+        assert_eq!((codec, group), (Codec::Zstd, 4));
+        assert!(stored < 65_536 / 20, "{stored} bytes for a ramp");
+        let floats = |len: usize| {
+            noise(9, len / 4).into_iter().zip(noise(8, len)).map(|(x, y)| (f32::from(x) - 127.3) * f32::from(y))
+        };
+        let weights: Vec<u8> = floats(65_536).flat_map(|x| (x * 1.000_123).sin().to_le_bytes()).collect();
+        let (codec, group, stored) = round_trip(&weights);
+        assert_eq!((codec, group), (Codec::Zstd, 4));
+        assert!(stored < weights.len() / 100 * 90, "{stored} bytes for {} of floats", weights.len());
+    }
+
+    #[test]
+    fn text_is_never_grouped() {
+        let umlauts = json(65_536).iter().flat_map(|&b| if b == b'e' { vec![0xC3, 0xA4] } else { vec![b] }).collect();
+        for text in [json(65_536), umlauts] {
+            let (codec, group, stored) = round_trip(&text);
+            assert_eq!((codec, group), (Codec::Zstd, 0));
+            assert!(stored < text.len() / 3);
+        }
+    }
+
+    #[test]
+    fn a_damaged_lane_is_an_error_not_a_panic() {
+        let raw = ramp(20_000);
+        let encoded = Encoder::new(DEFAULT_LEVEL).unwrap().encode(&raw).unwrap();
+        let mut decoder = Decoder::new().unwrap();
+        let mut out = vec![0; raw.len()];
+        for len in 0..encoded.payload.len() {
+            assert!(decoder.decode(encoded.codec, encoded.group, &encoded.payload[..len], &mut out).is_err());
+        }
+        for at in 0..encoded.payload.len() {
+            let mut damaged = encoded.payload.to_vec();
+            damaged[at] ^= 0xFF;
+            let _ = decoder.decode(encoded.codec, encoded.group, &damaged, &mut out);
+        }
+    }
+
+    #[test]
     fn random_bytes_are_stored_as_they_are() {
         for seed in 0..200 {
             for len in [1000, 10_240, 65_536] {
@@ -76,6 +117,7 @@ mod tests {
         let mut skippable = vec![0x50, 0x2A, 0x4D, 0x18, 4, 0, 0, 0, 1, 2, 3, 4];
         skippable.extend(&zeros);
         let trailing = [zeros.as_slice(), &zeros].concat();
+        let many = zstd::bulk::compress(&[7], 1).unwrap().repeat(17);
         for (payload, len) in [
             (&zeros[..], 1000),
             (&zeros[..], (1 << 20) - 1),
@@ -83,7 +125,8 @@ mod tests {
             (&zeros[..zeros.len() - 1], 1 << 20),
             (&skippable[..], 1 << 20),
             (&trailing[..], 1 << 20),
-            (&trailing[..], 2 << 20),
+            (&trailing[..], 3 << 20),
+            (&many[..], 17),
             (&[][..], 0),
             (&[][..], 10),
         ] {

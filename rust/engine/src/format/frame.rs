@@ -36,7 +36,7 @@ impl FrameKind {
 pub enum Codec {
     /// Not at all.
     Raw = 0,
-    /// One zstd frame.
+    /// Zstd frames back to back (at most 16), each stating its content size.
     Zstd = 1,
 }
 
