@@ -2,6 +2,7 @@
 //!
 //! Write order, everywhere: packs, then the segment (the commit), then names; what is deleted goes in reverse.
 
+mod anatomy;
 mod batch;
 mod commit;
 mod confirm;
@@ -9,6 +10,7 @@ mod feed;
 mod fetch;
 mod frames;
 mod known;
+mod listing;
 mod locate;
 mod merge;
 mod notes;
@@ -22,17 +24,21 @@ mod seal;
 mod stage;
 mod stats;
 mod stream;
+mod survey;
 mod verify;
 mod writer;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, OnceLock};
 
+pub use anatomy::Anatomy;
 pub use batch::{Batch, BatchOptions, StreamSlot};
 pub use commit::Saved;
+pub use listing::Listed;
 pub use locate::Located;
 pub use open::OpenOptions;
 pub use stats::Stats;
+pub use survey::{BUCKETS, Survey};
 pub use verify::{Finding, VerifyReport};
 
 use crate::codec::{Decoder, Encoder};

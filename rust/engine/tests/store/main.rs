@@ -15,3 +15,4 @@ mod crash;
 mod damage;
 mod merge;
 mod roundtrip;
+mod survey;

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod flips;
+mod golden;
 mod lookup;
 mod roundtrip;
 mod samples;
