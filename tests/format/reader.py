@@ -124,14 +124,15 @@ def rows(data: bytes, size: int) -> list[bytes]:
 def read_frame(pack: bytes, entry: Entry) -> bytes:
     """The chunk or node that an entry points at, verified."""
     head = sealed(pack[entry.offset : entry.offset + 64], b"PHfr")
-    kind, codec, group, cipher, stored, raw, digest, key, dictionary, zero = struct.unpack_from("<4xBBBBII32sIII", head)
-    need((cipher, key, dictionary, zero) == (0, 0, 0, 0), "needs a newer reader")
+    kind, codec, group, cipher, stored, raw, digest, key, lexicon, total = struct.unpack_from("<4xBBBBII32sIII", head)
+    need((cipher, key, lexicon) == (0, 0, 0), "needs a newer reader")
     need((kind, stored, raw, digest) == (entry.kind, entry.stored, entry.raw, entry.digest), "entry and frame differ")
     data = pack[entry.offset + 64 : entry.offset + 64 + stored]
+    need(total == (crc32c(data) if codec == 1 else 0), "wrong crc of a payload")
     if codec == 1:
         data = zstandard.ZstdDecompressor().decompress(data, max_output_size=raw)
     if group:
-        words = raw // group
+        words = raw // group  # whole words of the chunk
         chunk = bytearray(data)
         for lane in range(group):
             chunk[lane : words * group : group] = data[lane * words : (lane + 1) * words]

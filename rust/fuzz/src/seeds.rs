@@ -27,6 +27,7 @@ pub fn frames() -> Vec<Vec<u8>> {
         let encoded = encoder.encode(raw).unwrap();
         let digest = if kind == FrameKind::Node { hash_node(raw) } else { hash(raw) };
         let (stored, raw) = (encoded.payload.len() as u32, raw.len() as u32);
+        let sum = FrameHeader::sum_of(encoded.codec, &encoded.payload);
         let mut out = Vec::new();
         FrameHeader {
             kind,

@@ -95,6 +95,7 @@ fn frame(bytes: &[u8]) -> bool {
     let Some((head, payload)) = bytes.split_at_checked(64) else { return false };
     let Ok(header) = FrameHeader::decode(head) else { return false };
     assert_eq!(encoded(|out| header.encode(out)), head);
+    let _ = header.check_payload(payload);
     let mut out = vec![0; (header.raw as usize).min(LARGEST)];
     if out.len() == header.raw as usize {
         let _ = Decoder::new().unwrap().decode(header.codec, header.group, payload, &mut out);

@@ -18,12 +18,7 @@ fn no_bit_of_a_pack_can_change_unnoticed() {
     let (pack, _) = pack();
     let good = read_pack(&pack).unwrap();
     assert_eq!(good.2, contents().into_iter().map(|(_, _, raw)| raw).collect::<Vec<_>>());
-    for copy in damaged(&pack) {
-        // zstd's own frame header has a bit or two without meaning: then the same content comes out.
-        if let Ok(read) = read_pack(&copy) {
-            assert_eq!(read, good);
-        }
-    }
+    assert!(damaged(&pack).all(|copy| read_pack(&copy).is_err()));
     let mut longer = pack.clone();
     longer.push(0);
     assert!(read_pack(&longer).is_err());

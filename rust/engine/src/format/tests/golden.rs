@@ -49,6 +49,7 @@ fn a_pack_written_by_hand_is_read() {
     for entry in &footer.entries {
         let frame = &pack[entry.offset as usize..entry.end() as usize];
         let head = FrameHeader::decode(&frame[..frame::FRAME_HEADER]).unwrap();
+        head.check_payload(&frame[frame::FRAME_HEADER..]).unwrap();
         let mut raw = vec![0; head.raw as usize];
         Decoder::new().unwrap().decode(head.codec, head.group, &frame[frame::FRAME_HEADER..], &mut raw).unwrap();
         contents.push(raw);

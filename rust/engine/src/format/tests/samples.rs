@@ -114,6 +114,7 @@ pub(super) fn read_pack(pack: &[u8]) -> Result<(Id, Footer, Vec<Vec<u8>>)> {
         if !same {
             return Err(bad("entry and frame differ"));
         }
+        head.check_payload(payload)?;
         let raw = match head.codec {
             Codec::Raw => payload.to_vec(),
             Codec::Zstd => zstd::bulk::decompress(payload, head.raw as usize).map_err(|_| bad("zstd"))?,
