@@ -14,6 +14,7 @@ import zstandard
 from blake3 import blake3
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 NODE_CONTEXT = "packhouse 2026-11 recipe node v1"
@@ -121,6 +122,15 @@ def rows(data: bytes, size: int) -> list[bytes]:
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
+def unzstd(data: bytes) -> Iterator[bytes]:
+    """The contents of zstd frames that stand back to back."""
+    while data:
+        one = zstandard.ZstdDecompressor().decompressobj()
+        yield one.decompress(data)
+        need(one.eof, "a zstd frame is cut short")
+        data = one.unused_data
+
+
 def read_frame(pack: bytes, entry: Entry) -> bytes:
     """The chunk or node that an entry points at, verified."""
     head = sealed(pack[entry.offset : entry.offset + 64], b"PHfr")
@@ -130,7 +140,7 @@ def read_frame(pack: bytes, entry: Entry) -> bytes:
     data = pack[entry.offset + 64 : entry.offset + 64 + stored]
     need(total == (crc32c(data) if codec == 1 else 0), "wrong crc of a payload")
     if codec == 1:
-        data = zstandard.ZstdDecompressor().decompress(data, max_output_size=raw)
+        data = b"".join(unzstd(data))
     if group:
         words = raw // group  # whole words of the chunk
         chunk = bytearray(data)

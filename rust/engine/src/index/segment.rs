@@ -301,7 +301,9 @@ impl Segment {
     /// The blob entries of one block of blob slices.
     pub(crate) fn blobs_of(&self, at: u64) -> Result<Vec<BlobEntry>> {
         let section = &self.layout.blobs;
-        self.block(section, at, |body| entry::rows::<BLOB_ENTRY>(body, section.rows_in(at))?.iter().map(BlobEntry::decode).collect())
+        self.block(section, at, |body| {
+            entry::rows::<BLOB_ENTRY>(body, section.rows_in(at))?.iter().map(BlobEntry::decode).collect()
+        })
     }
 
     /// The records of the batches that wrote it.
