@@ -21,6 +21,7 @@ from packhouse.blobs.saving import Saving
 from packhouse.blobs.stats import StoreStats
 from packhouse.blobs.store import BlobStore
 from packhouse.blobs.store import open_store as open  # noqa: A004 - packhouse.open is the door
+from packhouse.blobs.survey import BlobAnatomy, StoredBlob, StoreSurvey
 from packhouse.blobs.verifying import Finding, VerifyReport
 from packhouse.errors import (
     BlobNotFound,
@@ -39,6 +40,7 @@ from packhouse.errors import (
 from packhouse.names import Document, NamedDocument, Names
 
 __all__ = [
+    "BlobAnatomy",
     "BlobNotFound",
     "BlobReader",
     "BlobStore",
@@ -64,6 +66,8 @@ __all__ = [
     "StoreNotFound",
     "StoreOptions",
     "StoreStats",
+    "StoreSurvey",
+    "StoredBlob",
     "UnsupportedStore",
     "VerifyReport",
     "open",

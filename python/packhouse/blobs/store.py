@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import anyio
 
 from packhouse import _engine
+from packhouse.blobs import survey
 from packhouse.blobs.commits import Committer
 from packhouse.blobs.core import Core
 from packhouse.blobs.jobs import Jobs
@@ -16,16 +17,17 @@ from packhouse.blobs.lookup import Lookup
 from packhouse.blobs.options import Mode, StoreOptions, locate_store
 from packhouse.blobs.progress import ProgressCallback, Tally
 from packhouse.blobs.reader import BlobReader
-from packhouse.blobs.records import KeyLike, SavedBlob, check_batch_id
+from packhouse.blobs.records import KeyLike, SavedBlob, check_batch_id, key_and_locator
 from packhouse.blobs.saving import Blobs, Saving, save_all
 from packhouse.blobs.stats import StoreStats
+from packhouse.blobs.survey import BlobAnatomy, StoredBlob, StoreSurvey
 from packhouse.blobs.verifying import VerifyReport, verify
 from packhouse.errors import InvalidInput, ReadOnlyStore, StoreClosed
 from packhouse.names import Names
 from packhouse.trees import restore_tree, save_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
     from anyio.abc import TaskGroup
@@ -324,6 +326,34 @@ class BlobStore:
             StorageError: the operating system refused; damage is no error but a finding.
         """
         return await verify(self._opened(), progress)
+
+    async def survey(self) -> StoreSurvey:
+        """Sum up what the store holds: sizes, what deduplication and compression did. Reads the index, not the packs.
+
+        Raises:
+            StorageError: the operating system refused.
+        """
+        return await survey.survey(self._opened())
+
+    async def anatomy(self, key: KeyLike) -> BlobAnatomy:
+        """Tell how a blob is stored: its chunks, what saving it added, what was there before.
+
+        Raises:
+            InvalidInput: it is no key.
+            BlobNotFound: no blob has it.
+            CorruptBlob: its list of chunks cannot be read.
+        """
+        return await survey.anatomy(self._opened(), key_and_locator(key)[0])
+
+    def keys(self) -> AsyncIterator[StoredBlob]:
+        """List all blobs in the order of their keys: `async for key, size in store.keys()`.
+
+        What was a chunk of a larger blob before it was saved itself is not listed: nothing tells it from other chunks.
+
+        Raises:
+            CorruptBlob: while iterating: a part of the index cannot be read, so that the list would lack something.
+        """
+        return survey.keys(self._opened())
 
     @property
     def names(self) -> Names:

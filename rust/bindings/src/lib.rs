@@ -14,6 +14,7 @@ mod located;
 mod saved;
 mod settings;
 mod store;
+mod survey;
 mod text;
 
 use pyo3::prelude::*;

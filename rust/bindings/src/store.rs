@@ -19,6 +19,7 @@ use crate::fork::Owned;
 use crate::located::Located;
 use crate::saved::Saved;
 use crate::settings;
+use crate::survey;
 use crate::text;
 
 /// An open store: blocking calls for worker threads.
@@ -214,6 +215,29 @@ impl Store {
         let findings = report.findings.into_iter().map(|finding| (finding.cause, finding.path, finding.text));
         told.set_item("findings", findings.collect::<Vec<_>>())?;
         Ok(told)
+    }
+
+    /// What the store holds, summed over its index.
+    fn survey<'py>(&self, py: Python<'py>, cancel: &Cancel) -> PyResult<Bound<'py, PyDict>> {
+        let engine = self.engine(py)?;
+        survey::survey(py, &detached(py, || engine.survey(&cancel.flag))?)
+    }
+
+    /// How one blob is stored; None when there is no such blob.
+    fn anatomy<'py>(&self, py: Python<'py>, key: &str, cancel: &Cancel) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let engine = self.engine(py)?;
+        let found = detached(py, || engine.anatomy(&Digest::from_hex(key)?, &cancel.flag))?;
+        found.map(|blob| survey::anatomy(py, &blob)).transpose()
+    }
+
+    /// The blobs whose keys come after a key, in order, with their sizes.
+    fn keys(&self, py: Python<'_>, after: Option<&str>, limit: usize, cancel: &Cancel) -> PyResult<Vec<(String, u64)>> {
+        let engine = self.engine(py)?;
+        let page = detached(py, || {
+            let after = after.map(Digest::from_hex).transpose()?;
+            engine.keys(after.as_ref(), limit, &cancel.flag)
+        })?;
+        Ok(page.into_iter().map(|(key, size)| (key.to_string(), size)).collect())
     }
 
     /// Give back the writer's lock and every open file. Further calls are refused.

@@ -1,0 +1,131 @@
+"""What a store holds, and how one blob is stored: answered from the index, without reading packs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from packhouse._engine import Cancel
+from packhouse.blobs.core import Core
+from packhouse.errors import BlobNotFound
+
+__all__ = ["BlobAnatomy", "StoreSurvey", "StoredBlob", "anatomy", "keys", "survey"]
+
+_PAGE = 4096
+
+
+class StoredBlob(NamedTuple):
+    """A blob that is in the store."""
+
+    key: str
+    """Its key."""
+    size: int
+    """Bytes of its content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSurvey:
+    """Sums over a store's index. Each blob and each chunk counts once, however often it was saved."""
+
+    segments: int
+    """Segments of the index."""
+    index_bytes: int
+    """Bytes of their files, small packs at their heads left out."""
+    packs: int
+    """Packs, small ones at the heads of segments included."""
+    pack_bytes: int
+    """Their bytes."""
+    blobs: int
+    """Blobs that were saved as such."""
+    blob_bytes: int
+    """Their bytes."""
+    large_blobs: int
+    """Of these blobs, those of several chunks."""
+    chunks: int
+    """Different chunks."""
+    chunk_bytes: int
+    """Their bytes, before compression."""
+    stored_bytes: int
+    """Their bytes as stored, with their headers."""
+    raw_chunks: int
+    """Of the chunks, those on which compression did not pay."""
+    raw_bytes: int
+    """Their bytes."""
+    nodes: int
+    """Recipe nodes of large blobs."""
+    node_bytes: int
+    """Their bytes as stored."""
+    surplus: int
+    """Chunks and nodes that are stored once more than needed: two writers at the same moment, or again after damage."""
+    surplus_bytes: int
+    """Their bytes as stored."""
+    damage_notes: int
+    """Pieces that were found damaged at some time."""
+    unreadable: int
+    """Parts of the index that could not be read, and are left out of the sums."""
+    sizes: tuple[int, ...]
+    """How many chunks there are by size: first empty ones, then those below 2, 4, 8, … bytes."""
+    size_bytes: tuple[int, ...]
+    """Their bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobAnatomy:
+    """How one blob is stored."""
+
+    size: int
+    """Bytes of its content."""
+    chunks: int
+    """Chunks it is made of, repetitions included."""
+    repeated_chunks: int
+    """Of these, repetitions of a chunk within the blob."""
+    repeated_bytes: int
+    """Their bytes."""
+    known_chunks: int
+    """Different chunks that were stored before the blob was saved."""
+    known_bytes: int
+    """Their bytes."""
+    stored_bytes: int
+    """Its different chunks as stored, with their headers."""
+    raw_bytes: int
+    """Bytes of its different chunks on which compression did not pay."""
+    nodes: int
+    """Nodes of its recipe; 0 for a blob of one chunk."""
+    packs: int
+    """Packs that its chunks stand in."""
+    surplus_chunks: int
+    """Chunks that stand in more than one place."""
+    bad_chunks: int
+    """Chunks that are known in damaged places only, or not at all."""
+
+
+async def survey(core: Core) -> StoreSurvey:
+    """Read the index from end to end and sum it up."""
+    cancel = Cancel()
+    return StoreSurvey(**await core.jobs.call(lambda: core.engine.survey(cancel), cancel))
+
+
+async def anatomy(core: Core, key: str) -> BlobAnatomy:
+    """Take one blob apart."""
+    cancel = Cancel()
+    told = await core.jobs.call(lambda: core.engine.anatomy(key, cancel), cancel)
+    if told is None:
+        error = BlobNotFound(f"anatomy of {key}: no blob has this key")
+        error.keys = (key,)
+        raise error
+    return BlobAnatomy(**told)
+
+
+async def keys(core: Core) -> AsyncIterator[StoredBlob]:
+    """List all blobs in the order of their keys, a page at a time."""
+    after: str | None = None
+    while True:
+        cancel = Cancel()
+        start = after
+        page = await core.jobs.call(lambda: core.engine.keys(start, _PAGE, cancel), cancel)  # noqa: B023 - awaited at once
+        for key, size in page:
+            yield StoredBlob(key, size)
+        if len(page) < _PAGE:
+            return
+        after = page[-1][0]
