@@ -151,8 +151,7 @@ pub(crate) fn map<T: Sync, R: Send>(
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..wanted).map(|_| scope.spawn(run)).collect();
         let mine = run();
-        let joined =
-            others.into_iter().map(|other| other.join().unwrap_or_else(|_| Err(panicked()))).collect::<Result<()>>();
+        let joined = others.into_iter().try_for_each(|other| other.join().unwrap_or_else(|_| Err(panicked())));
         mine.and(joined)
     })?;
     let mut groups = results.into_inner().unwrap_or_else(PoisonError::into_inner);

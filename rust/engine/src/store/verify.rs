@@ -52,6 +52,12 @@ struct Tally<'a> {
     progress: &'a mut (dyn FnMut(u64) + Send),
 }
 
+impl VerifyReport {
+    fn count(counter: &mut u64, n: u64) {
+        *counter = counter.saturating_add(n);
+    }
+}
+
 impl Store {
     /// Read and check everything. Damaged frames are noted, so that saving their blobs again heals them, where the store may be written.
     /// `progress` is called with the bytes read so far.
@@ -68,7 +74,7 @@ impl Store {
         }
         for segment in &snapshot.segments {
             cancel.check()?;
-            lock(&tally).report.segments += 1;
+            VerifyReport::count(&mut lock(&tally).report.segments, 1);
             if let Err(error) = segment.verify().and_then(|()| segment.records().map(|_| ())) {
                 find(&tally, segment.path(), &error);
             }
@@ -110,7 +116,7 @@ impl Store {
                 }
                 find(&tally, &blob.key.to_string(), &error);
             }
-            lock(&tally).report.large_blobs += 1;
+            VerifyReport::count(&mut lock(&tally).report.large_blobs, 1);
             Ok(())
         })?;
         let mut report = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).report;
@@ -150,8 +156,8 @@ impl Inner {
         }
         {
             let mut tally = lock(tally);
-            tally.report.packs += 1;
-            tally.report.unlisted_packs += u64::from(expected.is_none());
+            VerifyReport::count(&mut tally.report.packs, 1);
+            VerifyReport::count(&mut tally.report.unlisted_packs, u64::from(expected.is_none()));
         }
         let footer = match read_footer(file.as_ref(), id, len) {
             Ok(footer) => footer,
@@ -177,8 +183,8 @@ impl Inner {
             }
             let bytes = group.iter().fold(0_u64, |sum, entry| sum.saturating_add(entry.frame_len()));
             let mut tally = lock(tally);
-            tally.report.frames += group.len() as u64;
-            tally.report.bytes += bytes;
+            VerifyReport::count(&mut tally.report.frames, group.len() as u64);
+            VerifyReport::count(&mut tally.report.bytes, bytes);
             let so_far = tally.report.bytes;
             (tally.progress)(so_far);
         }

@@ -9,7 +9,7 @@ use packhouse_engine::format::Settings;
 use packhouse_engine::store::{BatchOptions, OpenOptions, Saved, Store};
 use packhouse_engine::{Id, Result, WriterId, chunk};
 
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         store: WriterId::random().unwrap().new_id().unwrap(),
         chunking: chunk::Params::default(),
@@ -21,25 +21,25 @@ pub fn settings() -> Settings {
     }
 }
 
-pub fn options() -> OpenOptions {
+pub(crate) fn options() -> OpenOptions {
     OpenOptions { write: true, create: true, settings: settings(), threads: 2 }
 }
 
-pub fn open(disk: &SimDisk) -> Store {
+pub(crate) fn open(disk: &SimDisk) -> Store {
     Store::open(Arc::new(disk.clone()), options()).unwrap()
 }
 
-pub fn open_on(disk: Arc<dyn Disk>) -> Result<Store> {
+pub(crate) fn open_on(disk: Arc<dyn Disk>) -> Result<Store> {
     Store::open(disk, options())
 }
 
-pub fn noise(seed: u64, len: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
     bytes
 }
 
-pub fn text(seed: u64, len: usize) -> Vec<u8> {
+pub(crate) fn text(seed: u64, len: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(len + 64);
     let mut n = seed;
     while out.len() < len {
@@ -50,7 +50,7 @@ pub fn text(seed: u64, len: usize) -> Vec<u8> {
     out
 }
 
-pub fn try_save(store: &Store, blobs: &[Vec<u8>]) -> Result<(Id, Vec<Saved>)> {
+pub(crate) fn try_save(store: &Store, blobs: &[Vec<u8>]) -> Result<(Id, Vec<Saved>)> {
     let mut batch = store.begin(BatchOptions::default())?;
     let id = batch.id();
     let items: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
@@ -58,11 +58,11 @@ pub fn try_save(store: &Store, blobs: &[Vec<u8>]) -> Result<(Id, Vec<Saved>)> {
     store.commit(vec![batch]).remove(0).map(|saved| (id, saved))
 }
 
-pub fn save(store: &Store, blobs: &[Vec<u8>]) -> Vec<Saved> {
+pub(crate) fn save(store: &Store, blobs: &[Vec<u8>]) -> Vec<Saved> {
     try_save(store, blobs).unwrap().1
 }
 
-pub fn load(store: &Store, key: Digest) -> Result<Option<Vec<u8>>> {
+pub(crate) fn load(store: &Store, key: Digest) -> Result<Option<Vec<u8>>> {
     let located = store.locate(&[(key, None)], &Cancel::new())?.remove(0);
     let Some(located) = located else { return Ok(None) };
     let mut out = vec![0; located.size() as usize];
@@ -71,7 +71,7 @@ pub fn load(store: &Store, key: Digest) -> Result<Option<Vec<u8>>> {
     Ok(Some(out))
 }
 
-pub fn assert_loads(store: &Store, blobs: &[Vec<u8>]) {
+pub(crate) fn assert_loads(store: &Store, blobs: &[Vec<u8>]) {
     let keys: Vec<_> = blobs.iter().map(|blob| (digest::hash(blob), None)).collect();
     let located = store.locate(&keys, &Cancel::new()).unwrap();
     let located: Vec<_> = located.iter().map(|one| one.as_ref().expect("a saved blob is gone")).collect();
@@ -83,6 +83,6 @@ pub fn assert_loads(store: &Store, blobs: &[Vec<u8>]) {
     assert!(outs == blobs, "a load returned other bytes than were saved");
 }
 
-pub fn verify(store: &Store) -> packhouse_engine::store::VerifyReport {
+pub(crate) fn verify(store: &Store) -> packhouse_engine::store::VerifyReport {
     store.verify(&mut |_| {}, &Cancel::new()).unwrap()
 }
