@@ -33,7 +33,15 @@ fn json(len: usize) -> Vec<u8> {
     let mut n = 1_u64;
     while out.len() < len {
         n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        writeln!(out, "{{\"id\": {}, \"name\": \"user-{}\", \"score\": {}.{}}}", n >> 40, n >> 50, n >> 60, n >> 52 & 255).unwrap();
+        writeln!(
+            out,
+            "{{\"id\": {}, \"name\": \"user-{}\", \"score\": {}.{}}}",
+            n >> 40,
+            n >> 50,
+            n >> 60,
+            n >> 52 & 255
+        )
+        .unwrap();
     }
     out.truncate(len);
     out
@@ -81,14 +89,14 @@ fn fresh() -> u64 {
 fn save(store: &Store, data: &[u8], blob: usize) -> Vec<Saved> {
     let mut batch = store.begin(BatchOptions::default()).unwrap();
     let items: Vec<&[u8]> = data.chunks(blob).collect();
-    for group in items.chunks((8 << 20_usize).div_ceil(blob)) {
+    for group in items.chunks((8_usize << 20).div_ceil(blob)) {
         batch.add(group, &Cancel::new()).unwrap();
     }
     store.commit(vec![batch]).remove(0).unwrap()
 }
 
 fn load(store: &Store, saved: &[Saved], blob: usize) {
-    for group in saved.chunks((8 << 20_usize).div_ceil(blob)) {
+    for group in saved.chunks((8_usize << 20).div_ceil(blob)) {
         let keys: Vec<_> = group.iter().map(|one| (one.key, one.locator.clone())).collect();
         let located = store.locate(&keys, &Cancel::new()).unwrap();
         let located: Vec<_> = located.iter().map(|one| one.as_ref().unwrap()).collect();

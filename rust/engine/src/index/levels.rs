@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::by_digest::ByDigest;
 use super::segment::Segment;
 use crate::digest::Digest;
 use crate::disk::Disk;
@@ -30,7 +31,7 @@ pub(crate) struct Snapshot {
     /// Level 0 first.
     pub(crate) segments: Vec<Arc<Segment>>,
     /// Segments whose file begins with a small pack, by the pack's id.
-    embedded: HashMap<Id, usize>,
+    embedded: ByDigest<Id, usize>,
     /// Segments that could not be opened, and why.
     pub(crate) broken: Vec<(String, Error)>,
 }

@@ -25,6 +25,14 @@ const WHOLE: u64 = 16 * 1024;
 /// A filter or fan-out that was asked this often is worth its memory.
 const WORTH: u32 = 24;
 
+/// Slices of no more than this are kept in memory, too, if they are asked often.
+const SMALL_SLICES: u64 = 4 * 1024 * 1024;
+
+fn slices_len(section: &Section) -> u64 {
+    let range = section.range();
+    range.end.saturating_sub(range.start)
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -39,6 +47,8 @@ pub(crate) struct Segment {
     filter: Resident,
     chunk_fanout: Resident,
     blob_fanout: Resident,
+    chunk_slices: Resident,
+    blob_slices: Resident,
     packs: OnceLock<Vec<PackRow>>,
     budget: Arc<AtomicU64>,
 }
@@ -75,6 +85,8 @@ impl Segment {
             filter: Resident::default(),
             chunk_fanout: Resident::default(),
             blob_fanout: Resident::default(),
+            chunk_slices: Resident::default(),
+            blob_slices: Resident::default(),
             packs: OnceLock::new(),
             budget: Arc::clone(budget),
         };
@@ -119,7 +131,7 @@ impl Segment {
         let shape = FanoutShape::new(self.name.entries);
         self.rows::<ENTRY>(
             &self.layout.chunk_fanout,
-            &self.chunk_fanout,
+            (&self.chunk_fanout, &self.chunk_slices),
             shape,
             &self.layout.chunks,
             digest,
@@ -138,7 +150,7 @@ impl Segment {
         let shape = FanoutShape::new(self.name.blobs);
         self.rows::<BLOB_ENTRY>(
             &self.layout.blob_fanout,
-            &self.blob_fanout,
+            (&self.blob_fanout, &self.blob_slices),
             shape,
             &self.layout.blobs,
             key,
@@ -172,14 +184,14 @@ impl Segment {
     fn rows<const N: usize>(
         &self,
         fanout: &Section,
-        kept: &Resident,
+        (kept_fanout, kept_slices): (&Resident, &Resident),
         shape: FanoutShape,
         slices: &Section,
         key: &Digest,
         take: &mut dyn FnMut(&[u8; N]) -> Result<()>,
     ) -> Result<()> {
         let (at, place) = shape.block_of(shape.bucket(key));
-        let ranks = match self.resident(fanout, kept)? {
+        let ranks = match self.resident(fanout, kept_fanout)? {
             Some(bytes) => {
                 let start = usize::try_from(at.saturating_mul(BLOCK as u64)).unwrap_or(usize::MAX);
                 let body = bytes.get(start..).unwrap_or_default();
@@ -188,10 +200,20 @@ impl Segment {
             None => self.block(fanout, at, |body| shape.ranks(body, place))?,
         };
         let Some(last) = ranks.end.checked_sub(1).filter(|last| *last >= ranks.start) else { return Ok(()) };
+        let kept = if slices_len(slices) <= SMALL_SLICES { self.resident(slices, kept_slices)? } else { None };
         for at in slices.block_of(ranks.start).0..=slices.block_of(last).0 {
-            self.block(slices, at, |body| {
-                entry::find_rows::<N>(body, slices.rows_in(at), key)?.iter().try_for_each(&mut *take)
-            })?;
+            let count = slices.rows_in(at);
+            match kept {
+                Some(bytes) => {
+                    let start = usize::try_from(at.saturating_mul(BLOCK as u64)).unwrap_or(usize::MAX);
+                    entry::find_rows::<N>(bytes.get(start..).unwrap_or_default(), count, key)?
+                        .iter()
+                        .try_for_each(&mut *take)?;
+                }
+                None => self.block(slices, at, |body| {
+                    entry::find_rows::<N>(body, count, key)?.iter().try_for_each(&mut *take)
+                })?,
+            }
         }
         Ok(())
     }
@@ -345,7 +367,7 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        let kept = [&self.filter, &self.chunk_fanout, &self.blob_fanout];
+        let kept = [&self.filter, &self.chunk_fanout, &self.blob_fanout, &self.chunk_slices, &self.blob_slices];
         let freed = kept
             .iter()
             .filter_map(|kept| kept.bytes.get()?.as_ref())

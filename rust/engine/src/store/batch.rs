@@ -1,6 +1,6 @@
 //! A batch: blobs that become visible together. It hashes, looks up, cuts, compresses and stages; `commit` makes it visible.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::feed::{Feed, Whole};
@@ -14,6 +14,7 @@ use super::{Inner, internal};
 use crate::cancel::Cancel;
 use crate::digest::{self, Digest};
 use crate::id::Id;
+use crate::index::by_digest::ByDigest;
 use crate::{Error, Kind, Result};
 
 /// How a batch is saved.
@@ -47,8 +48,8 @@ pub struct Batch {
     pub(crate) stage: Mutex<Stage>,
     pub(crate) known: Known,
     pub(crate) rows: Vec<Option<Row>>,
-    pub(crate) blobs: HashMap<Digest, super::recipe::Tree>,
-    pub(crate) streams: HashMap<usize, Stream>,
+    pub(crate) blobs: ByDigest<Digest, super::recipe::Tree>,
+    pub(crate) streams: BTreeMap<usize, Stream>,
 }
 
 /// One result, as long as its batch is not committed.
@@ -86,8 +87,8 @@ impl Batch {
             stage: Mutex::default(),
             known: Known::new(options.check),
             rows: Vec::new(),
-            blobs: HashMap::new(),
-            streams: HashMap::new(),
+            blobs: ByDigest::default(),
+            streams: BTreeMap::new(),
         })
     }
 
@@ -127,7 +128,7 @@ impl Batch {
         let found = self.known.blobs(&self.store, &keys, items, largest, threads, cancel)?;
         let first = self.rows.len();
         let mut fresh: Vec<Whole<'_>> = Vec::new();
-        let mut seen: HashMap<Digest, ()> = HashMap::new();
+        let mut seen: ByDigest<Digest, ()> = ByDigest::default();
         let mut repeated = Vec::new();
         for ((&key, &item), found) in keys.iter().zip(items).zip(found) {
             let at = self.rows.len();
@@ -225,12 +226,12 @@ impl Batch {
     }
 
     /// The keys it saved that were there already.
-    pub(crate) fn leaned_keys(&self) -> BTreeSet<Digest> {
+    pub(crate) fn leaned_keys(&self) -> Vec<Digest> {
         self.known.blobs_leaned()
     }
 
     /// The chunks it leans on, by pack.
-    pub(crate) fn leaned(&self) -> HashMap<Id, Leaned> {
+    pub(crate) fn leaned(&self) -> ByDigest<Id, Leaned> {
         self.known.leaned()
     }
 }

@@ -1,6 +1,5 @@
 //! The commit: packs durable, then one segment for all batches, then the check, then the answer. `docs/format.md` has the argument.
 
-use std::collections::{HashMap, HashSet};
 use std::io::IoSlice;
 use std::sync::PoisonError;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,6 +19,7 @@ use crate::error::At;
 use crate::format::pack::PackHeader;
 use crate::format::{BatchRecord, BlobEntry, Entry, Footer, FrameKind, Locator, PackRow, Run, SegmentName};
 use crate::id::{Id, WriterId};
+use crate::index::by_digest::{ByDigest, DigestSet};
 use crate::index::levels::level_dir;
 use crate::index::write::SegmentWriter;
 use crate::{Error, Result};
@@ -51,7 +51,7 @@ pub(crate) struct Content {
     pub(crate) small: Vec<Entry>,
     small_blobs: Vec<BlobEntry>,
     /// Where a digest stands among `small`.
-    seen: HashMap<(Digest, FrameKind), usize>,
+    seen: ByDigest<(Digest, FrameKind), usize>,
 }
 
 /// One batch on its way through the commit.
@@ -62,9 +62,9 @@ struct Member {
     /// Packs of its own that have names, for taking back.
     named: Vec<Id>,
     /// Small frames that turned out to be known since they were staged.
-    late: HashMap<Digest, Entry>,
+    late: ByDigest<Digest, Entry>,
     /// Where its small frames stand in the pack that all batches of the commit share.
-    shared: HashMap<Digest, u64>,
+    shared: ByDigest<Digest, u64>,
 }
 
 impl Store {
@@ -160,9 +160,9 @@ impl Inner {
             leaned: Vec::new(),
         };
         let mut member =
-            Member { slot, batch, record, named: Vec::new(), late: HashMap::new(), shared: HashMap::new() };
+            Member { slot, batch, record, named: Vec::new(), late: ByDigest::default(), shared: ByDigest::default() };
         self.look_again(&mut member)?;
-        member.record.leaned = member.batch.leaned_keys().into_iter().collect();
+        member.record.leaned = member.batch.leaned_keys();
         if let Some(time) = self.clock(&member.batch) {
             member.record.time_ms = time;
         }
@@ -209,7 +209,7 @@ impl Inner {
         }
         content.records.push(member.record.clone());
         let stage = member.batch.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut leaned = HashSet::new();
+        let mut leaned = DigestSet::default();
         for placed in &stage.entries {
             match stage.sealed_id(placed.pack) {
                 Some(pack) => content.entries.push(entry(placed, pack, placed.offset, ordinal)),
@@ -387,8 +387,8 @@ fn saved(
     batch: &mut Batch,
     row: Row,
     small_pack: Option<Id>,
-    shared: &HashMap<Digest, u64>,
-    late: &HashMap<Digest, Entry>,
+    shared: &ByDigest<Digest, u64>,
+    late: &ByDigest<Digest, Entry>,
 ) -> Result<Saved> {
     let Row { key, size, mut stored, mut existed, root, runs } = row;
     let stage = batch.stage.get_mut().unwrap_or_else(PoisonError::into_inner);

@@ -2,7 +2,6 @@
 //!
 //! Checking after publishing is what makes a collector safe beside writers without a clock; `docs/format.md` has the argument.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::batch::Batch;
@@ -17,6 +16,7 @@ use crate::error::At;
 use crate::format::entry::ENTRY;
 use crate::format::{BatchRecord, Entry, FrameKind};
 use crate::id::Id;
+use crate::index::by_digest::{ByDigest, DigestSet};
 use crate::index::levels::Snapshot;
 use crate::{Error, Kind, Result};
 
@@ -27,7 +27,7 @@ impl Inner {
     /// Check one batch of a commit that was just published; `own` are the packs it wrote. What stands in a condemned pack is copied
     /// out of it, in a second segment of the same batch.
     pub(crate) fn confirm(&self, batch: &Batch, record: &BatchRecord, own: &[Id]) -> Result<()> {
-        let mut leaned: HashMap<Id, Leaned> = batch.leaned();
+        let mut leaned: ByDigest<Id, Leaned> = batch.leaned();
         {
             let stage = lock(&batch.stage);
             for placed in &stage.entries {
@@ -59,12 +59,12 @@ impl Inner {
         &self,
         batch: &Batch,
         record: &BatchRecord,
-        leaned: &mut HashMap<Id, Leaned>,
+        leaned: &mut ByDigest<Id, Leaned>,
         troubled: Vec<(Id, Leaned)>,
     ) -> Result<()> {
         let snapshot = self.levels.refresh()?;
         let mut content = Content::default();
-        let mut copied: HashSet<(Digest, FrameKind)> = HashSet::new();
+        let mut copied: DigestSet<(Digest, FrameKind)> = DigestSet::default();
         for (pack, needs) in troubled {
             leaned.remove(&pack);
             for (digest, kind) in needs {

@@ -1,6 +1,5 @@
 //! Blobs into memory: planned by pack, read in parallel, verified, and by every other way when one fails.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::frames::{Job, Task, plan};
@@ -12,6 +11,7 @@ use crate::digest;
 use crate::format::blob::BlobEntry;
 use crate::format::entry::Entry;
 use crate::format::frame::FrameKind;
+use crate::index::by_digest::ByDigest;
 use crate::index::levels::Snapshot;
 use crate::{Error, Kind, Result};
 
@@ -168,7 +168,7 @@ impl Inner {
     fn entries(&self, snapshot: &Arc<Snapshot>, blob: &BlobEntry) -> Result<Vec<Entry>> {
         let pieces = self.recipe(snapshot, blob, 0, blob.size, &mut Vec::new())?;
         let mut entries: Vec<Entry> = Vec::with_capacity(pieces.len());
-        let mut seen: HashMap<_, Entry> = HashMap::new();
+        let mut seen: ByDigest<_, Entry> = ByDigest::default();
         for piece in &pieces {
             if let Some(entry) = seen.get(&piece.digest) {
                 entries.push(*entry);

@@ -1,7 +1,6 @@
 //! What the store has already, and whether it can be leaned on: an entry whose pack is there with the length that the index
 //! says, neither condemned nor noted as damaged; for a large blob, that of every chunk and node of its recipe.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use super::Inner;
@@ -14,11 +13,12 @@ use crate::digest::Digest;
 use crate::format::blob::BlobEntry;
 use crate::format::{Entry, FrameKind};
 use crate::id::Id;
+use crate::index::by_digest::{ByDigest, DigestSet};
 use crate::index::levels::Snapshot;
 use crate::{Kind, Result};
 
 /// Chunks and nodes of one pack that a batch leans on.
-pub(crate) type Leaned = HashSet<(Digest, FrameKind)>;
+pub(crate) type Leaned = DigestSet<(Digest, FrameKind)>;
 
 /// A blob that is there already.
 pub(crate) struct KnownBlob {
@@ -30,9 +30,9 @@ pub(crate) struct KnownBlob {
 #[derive(Debug)]
 pub(crate) struct Known {
     check: bool,
-    presence: Mutex<HashMap<Id, bool>>,
-    leaned: Mutex<HashMap<Id, Leaned>>,
-    blobs: Mutex<BTreeSet<Digest>>,
+    presence: Mutex<ByDigest<Id, bool>>,
+    leaned: Mutex<ByDigest<Id, Leaned>>,
+    blobs: Mutex<DigestSet<Digest>>,
 }
 
 impl Known {
@@ -50,12 +50,15 @@ impl Known {
         lock(&self.blobs).insert(key);
     }
 
-    pub(crate) fn leaned(&self) -> HashMap<Id, Leaned> {
+    pub(crate) fn leaned(&self) -> ByDigest<Id, Leaned> {
         lock(&self.leaned).clone()
     }
 
-    pub(crate) fn blobs_leaned(&self) -> BTreeSet<Digest> {
-        lock(&self.blobs).clone()
+    /// The blobs it saved that were there, in ascending order.
+    pub(crate) fn blobs_leaned(&self) -> Vec<Digest> {
+        let mut keys: Vec<Digest> = lock(&self.blobs).iter().copied().collect();
+        keys.sort_unstable();
+        keys
     }
 
     /// Which of these whole blobs are there; what is found is leaned on.

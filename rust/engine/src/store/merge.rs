@@ -1,7 +1,7 @@
 //! Merging: many small segments become one in the next level, their small packs one pack. Triggered by writers, so that the
 //! number of segments stays small.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::format::pack::PackHeader;
 use crate::format::segment::LEVELS;
 use crate::format::{BatchRecord, BlobEntry, Entry, Footer, FrameKind, PackRow, PinRow, SegmentName};
 use crate::id::Id;
+use crate::index::by_digest::ByDigest;
 use crate::index::segment::Segment;
 use crate::index::write::SegmentWriter;
 use crate::{Error, Result};
@@ -40,7 +41,7 @@ struct Merged {
     records: Vec<BatchRecord>,
     pins: BTreeSet<(Digest, Id)>,
     /// A record's place, by its batch.
-    ordinals: HashMap<Id, u32>,
+    ordinals: ByDigest<Id, u32>,
 }
 
 impl Store {
@@ -251,8 +252,8 @@ impl Inner {
 #[derive(Default)]
 struct Copied {
     entries: Vec<Entry>,
-    moved: HashMap<(Id, u64), (Id, u64)>,
-    by_digest: HashMap<(Digest, FrameKind), u64>,
+    moved: ByDigest<(Id, u64), (Id, u64)>,
+    by_digest: ByDigest<(Digest, FrameKind), u64>,
 }
 
 impl Merged {

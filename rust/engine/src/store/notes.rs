@@ -1,6 +1,5 @@
 //! What others say about packs: condemned by a collector (`marks/`), or found damaged by a reader (`damage/`).
 
-use std::collections::HashSet;
 use std::sync::{PoisonError, RwLock};
 
 use super::Inner;
@@ -9,13 +8,14 @@ use crate::error::At;
 use crate::format::damage::DamageNote;
 use crate::format::entry::Entry;
 use crate::id::Id;
+use crate::index::by_digest::DigestSet;
 use crate::{Error, Kind, Result};
 
 /// Both, as last listed.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
-    condemned: RwLock<HashSet<Id>>,
-    damaged: RwLock<HashSet<(Id, u64)>>,
+    condemned: RwLock<DigestSet<Id>>,
+    damaged: RwLock<DigestSet<(Id, u64)>>,
 }
 
 impl Notes {
@@ -24,7 +24,7 @@ impl Notes {
     /// # Errors
     /// `Unsupported` when something is announced among the marks that this version does not know: it must not write any more.
     pub(crate) fn refresh(&self, disk: &dyn Disk) -> Result<()> {
-        let mut condemned = HashSet::new();
+        let mut condemned = DigestSet::default();
         for entry in disk.list("marks").at("list", "marks")? {
             let id = Id::from_hex(&entry.name).ok_or_else(|| {
                 let text = format!(
@@ -35,7 +35,7 @@ impl Notes {
             })?;
             condemned.insert(id);
         }
-        let mut damaged = HashSet::new();
+        let mut damaged = DigestSet::default();
         for entry in disk.list("damage").at("list", "damage")? {
             // A name that is no note says nothing about any pack.
             if let Ok(note) = DamageNote::parse(&entry.name) {

@@ -1,6 +1,5 @@
 //! Packs by id: where their bytes stand, whether they are there, and the files that are open.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::Inner;
@@ -9,6 +8,7 @@ use crate::Result;
 use crate::disk::File;
 use crate::error::At;
 use crate::id::Id;
+use crate::index::by_digest::ByDigest;
 use crate::index::levels::Snapshot;
 
 /// Open at most this many packs.
@@ -22,7 +22,7 @@ pub(crate) fn pack_path(id: &Id) -> String {
 /// Open pack files, by id.
 #[derive(Debug, Default)]
 pub(crate) struct Packs {
-    open: Mutex<HashMap<Id, Arc<dyn File>>>,
+    open: Mutex<ByDigest<Id, Arc<dyn File>>>,
 }
 
 impl Packs {

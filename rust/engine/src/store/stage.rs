@@ -1,6 +1,5 @@
 //! What a batch has stored but not committed: frames in memory while it is small, in staged packs once it is not.
 
-use std::collections::HashMap;
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use crate::format::FrameKind;
 use crate::format::frame::{FRAME_HEADER, FrameHeader};
 use crate::format::pack::PackHeader;
 use crate::id::Id;
+use crate::index::by_digest::ByDigest;
 
 /// A batch whose frames take no more than this is committed as one file: its pack stands at the head of its segment.
 pub(crate) const SMALL_LIMIT: usize = 256 * 1024;
@@ -75,7 +75,7 @@ pub(crate) struct Stage {
     pub(crate) small: Vec<u8>,
     pub(crate) entries: Vec<Placed>,
     /// The places of what this batch has stored: a digest is stored once.
-    pub(crate) places: HashMap<Digest, u32>,
+    pub(crate) places: ByDigest<Digest, u32>,
 }
 
 impl Stage {
