@@ -101,6 +101,8 @@ impl Inner {
             if !self.remove_orphans(&orphans)? {
                 return Ok(());
             }
+            // Gone for good, what the writer itself removed included, before the file is removed that leads to them.
+            self.disk.sync_dir("packs").at("sync", "packs")?;
         }
         for (id, held) in dead {
             let path = Writer::path(&id);
@@ -132,8 +134,6 @@ impl Inner {
                 self.disk.remove(&path).at("remove", &path)?;
             }
         }
-        // Gone for good before the file is removed that leads to them.
-        self.disk.sync_dir("packs").at("sync", "packs")?;
         Ok(true)
     }
 
