@@ -80,6 +80,10 @@ fn read_settings(disk: &dyn Disk) -> Result<Option<Settings>> {
 
 fn create(disk: &dyn Disk, settings: &Settings) -> Result<Settings> {
     let here = disk.list("").at("list", "")?;
+    if here.iter().any(|entry| entry.name == SETTINGS) {
+        // Another process made the store meanwhile.
+        return read_settings(disk)?.ok_or_else(|| vanished(disk));
+    }
     // What a creation that was interrupted may have left is ours.
     if let Some(other) = here.iter().find(|entry| !(entry.is_dir && FOLDERS.contains(&entry.name.as_str()))) {
         let text =
@@ -105,7 +109,9 @@ fn create(disk: &dyn Disk, settings: &Settings) -> Result<Settings> {
         Err(error) => return Err(Error::io("create", SETTINGS, error)),
     }
     disk.sync_dir("").at("sync", "")?;
-    read_settings(disk)?.ok_or_else(|| {
-        Error::new(Kind::NotAStore, "no-store", format!("create a store in {}: it vanished", disk.describe()))
-    })
+    read_settings(disk)?.ok_or_else(|| vanished(disk))
+}
+
+fn vanished(disk: &dyn Disk) -> Error {
+    Error::new(Kind::NotAStore, "no-store", format!("create a store in {}: it vanished", disk.describe()))
 }

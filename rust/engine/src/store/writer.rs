@@ -44,9 +44,7 @@ impl Inner {
         if let Some(writer) = slot.as_ref() {
             return Ok(Arc::clone(writer));
         }
-        let id = WriterId::random()?;
-        let path = Writer::path(&id);
-        let held = self.disk.try_lock(&path, true).at("lock", &path)?.ok_or_else(internal)?;
+        let (id, held) = self.register()?;
         // Its file is durable before its first pack is: whatever it leaves behind when the power goes, a later writer finds by it.
         self.disk.sync_dir("writers").at("sync", "writers")?;
         let writer = Arc::new(Writer { id, _lock: held, leaves_something: AtomicBool::new(false) });
@@ -54,6 +52,18 @@ impl Inner {
         self.sweep(&id)?;
         *slot = Some(Arc::clone(&writer));
         Ok(writer)
+    }
+
+    /// Draw an id and lock its file. Another writer that sweeps may have taken the lock of the file that was just made: it is given up.
+    fn register(&self) -> Result<(WriterId, Box<dyn Lock>)> {
+        for _ in 0..64 {
+            let id = WriterId::random()?;
+            let path = Writer::path(&id);
+            if let Some(held) = self.disk.try_lock(&path, true).at("lock", &path)? {
+                return Ok((id, held));
+            }
+        }
+        Err(internal())
     }
 
     pub(crate) fn check_writable(&self) -> Result<()> {
