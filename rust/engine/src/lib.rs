@@ -24,6 +24,7 @@ pub mod error;
 pub mod format;
 pub mod id;
 mod index;
+pub mod names;
 pub mod store;
 
 pub use cancel::Cancel;

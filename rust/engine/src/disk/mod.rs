@@ -46,8 +46,18 @@ pub trait Disk: Send + Sync + Debug {
     fn create_dir(&self, path: &str) -> io::Result<bool>;
     /// Remove an empty folder; `false` when it was gone. A folder that is not empty is an error.
     fn remove_dir(&self, path: &str) -> io::Result<bool>;
+    /// Show each name in a folder to `see` (the name, whether it is a folder), in no order, until it answers `false`.
+    /// A missing folder is `NotFound`. What comes and goes meanwhile may be seen or not.
+    fn visit(&self, dir: &str, see: &mut dyn FnMut(&str, bool) -> bool) -> io::Result<()>;
     /// The names in a folder, in no order. A missing folder is `NotFound`.
-    fn list(&self, dir: &str) -> io::Result<Vec<Entry>>;
+    fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        self.visit(dir, &mut |name, is_dir| {
+            entries.push(Entry { name: name.to_owned(), is_dir });
+            true
+        })?;
+        Ok(entries)
+    }
     /// What stands under a path; `None` when nothing does.
     fn stat(&self, path: &str) -> io::Result<Option<Meta>>;
     /// Open a regular file for reading; `None` when there is none.

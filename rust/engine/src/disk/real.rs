@@ -18,7 +18,7 @@ pub use self::kind::FileSystem;
 use self::beneath::{Root, retry};
 use self::file::{RealFile, full_sync};
 use self::staging::Staging;
-use super::{Disk, Entry, File, Lock, Meta, Parked, Staged};
+use super::{Disk, File, Lock, Meta, Parked, Staged};
 
 /// Permissions of new files and folders, narrowed by the process's umask.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
@@ -125,8 +125,8 @@ impl Disk for RealDisk {
         self.unlink(path, AtFlags::REMOVEDIR)
     }
 
-    fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
-        beneath::list(&self.root.open_dir(dir)?)
+    fn visit(&self, dir: &str, see: &mut dyn FnMut(&str, bool) -> bool) -> io::Result<()> {
+        beneath::visit(&self.root.open_dir(dir)?, see)
     }
 
     fn stat(&self, path: &str) -> io::Result<Option<Meta>> {

@@ -27,7 +27,7 @@ use self::fault::{Control, Turn};
 use self::folder::{Folder, Node};
 use self::handles::{SimFile, SimLock, SimStaged};
 use super::path::{check, split};
-use super::{Disk, Entry, File, Lock, Meta, Parked, Staged};
+use super::{Disk, File, Lock, Meta, Parked, Staged};
 
 /// One process's handle on a disk in memory.
 #[derive(Clone, Debug)]
@@ -280,8 +280,10 @@ impl Disk for SimDisk {
         })
     }
 
-    fn list(&self, dir: &str) -> io::Result<Vec<Entry>> {
-        self.act(Op::List, dir, || Ok(self.folder(dir)?.entries()))
+    fn visit(&self, dir: &str, see: &mut dyn FnMut(&str, bool) -> bool) -> io::Result<()> {
+        let entries = self.act(Op::List, dir, || Ok(self.folder(dir)?.entries()))?;
+        let _all = entries.iter().all(|entry| see(&entry.name, entry.is_dir));
+        Ok(())
     }
 
     fn stat(&self, path: &str) -> io::Result<Option<Meta>> {

@@ -9,7 +9,6 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::disk::Entry;
 use crate::disk::path::{check, split};
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -112,22 +111,20 @@ impl Root {
     }
 }
 
-/// The names in an open folder.
-pub(super) fn list(folder: &OwnedFd) -> io::Result<Vec<Entry>> {
-    let mut entries = Vec::new();
-    let mut add = |name: &CStr, mut kind: FileType| -> io::Result<()> {
+/// Show each name in an open folder to `see`, until it answers `false`.
+pub(super) fn visit(folder: &OwnedFd, see: &mut dyn FnMut(&str, bool) -> bool) -> io::Result<()> {
+    let mut show = |name: &CStr, mut kind: FileType| -> io::Result<bool> {
         if matches!(name.to_bytes(), b"." | b"..") {
-            return Ok(());
+            return Ok(true);
         }
         if kind == FileType::Unknown {
             kind = match retry(|| fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)) {
                 Ok(stat) => FileType::from_raw_mode(stat.st_mode),
-                Err(Errno::NOENT) => return Ok(()),
+                Err(Errno::NOENT) => return Ok(true),
                 Err(e) => return Err(e.into()),
             };
         }
-        entries.push(Entry { name: name.to_string_lossy().into_owned(), is_dir: kind == FileType::Directory });
-        Ok(())
+        Ok(see(&name.to_string_lossy(), kind == FileType::Directory))
     };
     #[cfg(target_os = "linux")]
     {
@@ -136,14 +133,31 @@ pub(super) fn list(folder: &OwnedFd) -> io::Result<Vec<Entry>> {
         while let Some(entry) = dir.next() {
             match entry {
                 Err(Errno::INTR) => {}
-                entry => entry.map(|e| add(e.file_name(), e.file_type()))??,
+                entry => {
+                    let entry = entry?;
+                    if !show(entry.file_name(), entry.file_type())? {
+                        break;
+                    }
+                }
             }
         }
     }
     #[cfg(not(target_os = "linux"))]
     for entry in fs::Dir::read_from(folder)? {
         let entry = entry?;
-        add(entry.file_name(), entry.file_type())?;
+        if !show(entry.file_name(), entry.file_type())? {
+            break;
+        }
     }
-    Ok(entries)
+    Ok(())
+}
+
+/// The names in an open folder.
+pub(super) fn names(folder: &OwnedFd) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    visit(folder, &mut |name, _| {
+        names.push(name.to_owned());
+        true
+    })?;
+    Ok(names)
 }

@@ -161,12 +161,12 @@ fn lock_folder(tmp: &OwnedFd, name: &str) -> io::Result<Option<OwnedFd>> {
 
 /// Remove the folders of dead handles. What cannot be removed stays for the next handle: it harms nobody.
 fn clear_leftovers(tmp: &OwnedFd) -> io::Result<()> {
-    for entry in beneath::list(&retry(|| fs::openat(tmp, ".", FOLDER, Mode::empty()))?)? {
-        let Ok(Some(folder)) = lock_folder(tmp, &entry.name) else { continue };
-        for left in beneath::list(&folder)? {
-            let _ = retry(|| fs::unlinkat(&folder, &left.name, AtFlags::empty()));
+    for name in beneath::names(&retry(|| fs::openat(tmp, ".", FOLDER, Mode::empty()))?)? {
+        let Ok(Some(folder)) = lock_folder(tmp, &name) else { continue };
+        for left in beneath::names(&folder)? {
+            let _ = retry(|| fs::unlinkat(&folder, &left, AtFlags::empty()));
         }
-        let _ = retry(|| fs::unlinkat(tmp, &entry.name, AtFlags::REMOVEDIR));
+        let _ = retry(|| fs::unlinkat(tmp, &name, AtFlags::REMOVEDIR));
     }
     Ok(())
 }

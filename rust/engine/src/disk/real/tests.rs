@@ -3,6 +3,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 use crate::WriterId;
+use crate::disk::Entry;
 
 /// A folder that goes with its test.
 struct Folder(PathBuf);

@@ -1,0 +1,69 @@
+//! New documents, written and durable, that wait for their names.
+
+use std::io::IoSlice;
+
+use super::{Action, Change};
+use crate::disk::{Disk, Parked, Staged};
+use crate::error::At;
+use crate::format::Envelope;
+use crate::{Cancel, Id, Result, WriterId};
+
+/// Up to this many documents are synced one by one; for more, one sync of the whole file system costs less.
+const FEW: usize = 8;
+
+/// A document that waits for its name.
+#[derive(Debug)]
+pub(super) struct New {
+    pub(super) version: Id,
+    file: Kept,
+}
+
+#[derive(Debug)]
+enum Kept {
+    Open(Box<dyn Staged>),
+    Parked(Box<dyn Parked>),
+}
+
+impl New {
+    /// Let the name stand for it.
+    pub(super) fn replace(&mut self, path: &str) -> std::io::Result<()> {
+        match &mut self.file {
+            Kept::Open(file) => file.replace(path),
+            Kept::Parked(file) => file.replace(path),
+        }
+    }
+}
+
+/// A put that needs a file: the change, and the write ids that it follows.
+pub(super) struct Wanted<'a> {
+    pub(super) change: &'a Change<'a>,
+    pub(super) previous: &'a [Id],
+}
+
+/// Write the files of these puts and make them durable, all or none.
+pub(super) fn stage(disk: &dyn Disk, writer: WriterId, wanted: &[Wanted<'_>], cancel: &Cancel) -> Result<Vec<New>> {
+    let few = wanted.len() <= FEW;
+    let mut bytes = Vec::new();
+    let mut files = Vec::with_capacity(wanted.len());
+    for one in wanted {
+        let Action::Put { document, refs, .. } = one.change.action else { continue };
+        cancel.check()?;
+        let version = writer.new_id()?;
+        let previous = one.previous.to_vec();
+        bytes.clear();
+        Envelope { version, previous, name: one.change.name, refs: refs.into(), document }.encode(&mut bytes)?;
+        let file = if few {
+            let mut file = disk.stage().at("create", one.change.name)?;
+            file.write_at(&[IoSlice::new(&bytes)], 0).at("write", one.change.name)?;
+            file.sync().at("sync", one.change.name)?;
+            Kept::Open(file)
+        } else {
+            Kept::Parked(disk.park(&bytes).at("write", one.change.name)?)
+        };
+        files.push(New { version, file });
+    }
+    if !few {
+        disk.sync_all().at("sync", "the file system")?;
+    }
+    Ok(files)
+}
