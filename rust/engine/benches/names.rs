@@ -2,11 +2,17 @@
 //!
 //! `cargo bench --bench names [-- FOLDER [MILLIONTHS]]`: the folder to work in (the system's temporary one by default), and the size
 //! of the flat prefix (1,000,000 names by default).
-#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, missing_docs, reason = "a benchmark ends by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    missing_docs,
+    reason = "a benchmark ends by panicking"
+)]
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use packhouse_engine::disk::RealDisk;
 use packhouse_engine::names::{Action, Change, Names, Patience, When};
@@ -29,24 +35,24 @@ fn main() {
         let names: Vec<String> = (0..BATCH).map(|n| format!("runs/{}/{n:08}", round / 2)).collect();
         let action = Action::Put { document: &document, refs: &[], when: When::Always };
         let changes: Vec<_> = names.iter().map(|name| Change { name, action }).collect();
-        let start = Instant::now();
+        let clock = Clock::start();
         let results = store.apply(writer, &changes, &Patience::default()).unwrap();
-        rate("puts in one batch", BATCH, start);
+        clock.rate("puts in one batch", BATCH);
         assert!(results.iter().all(Result::is_ok));
         let asked: Vec<&str> = names.iter().map(String::as_str).collect();
-        let start = Instant::now();
+        let clock = Clock::start();
         assert!(store.get(&asked, &cancel).unwrap().iter().all(Result::is_ok));
-        rate("gets in one batch", BATCH, start);
-        let start = Instant::now();
+        clock.rate("gets in one batch", BATCH);
+        let clock = Clock::start();
         let page = store.list(&format!("runs/{}/", round / 2), Some(&names[BATCH / 2]), 1000, &cancel).unwrap();
-        println!("a page of {} under {BATCH} names: {:?}", page.len(), start.elapsed());
+        clock.once(&format!("a page of {} under {BATCH} names", page.len()));
     }
     let action = Action::Put { document: &document, refs: &[], when: When::Always };
-    let start = Instant::now();
+    let clock = Clock::start();
     for _ in 0..20 {
         store.apply(writer, &[Change { name: "single", action }], &Patience::default()).unwrap();
     }
-    rate("single puts", 20, start);
+    clock.rate("single puts", 20);
 
     let path = folder.join("documents/flat");
     std::fs::create_dir(&path).unwrap();
@@ -54,17 +60,39 @@ fn main() {
         std::fs::File::create(path.join(format!("item-{n:08}+"))).unwrap();
     }
     for _ in 0..3 {
-        let start = Instant::now();
+        let clock = Clock::start();
         let mut listing = store.scan("flat/", &cancel).unwrap();
-        println!("one scan of {} names: {:?}", listing.len(), start.elapsed());
-        let start = Instant::now();
+        clock.once(&format!("one scan of {} names", listing.len()));
+        let clock = Clock::start();
         let page = listing.page(1000);
-        println!("a page of {} of it: {:?}", page.len(), start.elapsed());
+        clock.once(&format!("a page of {} of it", page.len()));
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
-fn rate(what: &str, count: usize, start: Instant) {
-    let seconds = start.elapsed().as_secs_f64();
-    println!("{what}: {:.0}/s ({:.0} ms)", count as f64 / seconds, seconds * 1000.0);
+/// Wall time, and the processor's, which neighbours on the machine do not lengthen.
+struct Clock(Instant, Duration);
+
+impl Clock {
+    fn start() -> Self {
+        Self(Instant::now(), cpu())
+    }
+
+    fn rate(&self, what: &str, count: usize) {
+        let (wall, cpu) = (self.0.elapsed(), cpu() - self.1);
+        println!("{what}: {:.0}/s ({:.0} ms, CPU {:.0} ms)", count as f64 / wall.as_secs_f64(), ms(wall), ms(cpu));
+    }
+
+    fn once(&self, what: &str) {
+        println!("{what}: {:.1} ms (CPU {:.1} ms)", ms(self.0.elapsed()), ms(cpu() - self.1));
+    }
+}
+
+fn cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
 }
