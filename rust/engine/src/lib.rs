@@ -24,6 +24,7 @@ pub mod error;
 pub mod format;
 pub mod id;
 mod index;
+mod mutant;
 pub mod names;
 pub mod store;
 

@@ -22,6 +22,7 @@ use crate::id::{Id, WriterId};
 use crate::index::by_digest::{ByDigest, DigestSet};
 use crate::index::levels::level_dir;
 use crate::index::write::SegmentWriter;
+use crate::mutant::planted;
 use crate::{Error, Result};
 
 /// What became of one blob of a batch.
@@ -301,7 +302,7 @@ impl Inner {
         content.records.iter().try_for_each(|record| writer.record(record))?;
         writer.finish()?;
         // The segment's bytes are durable before it has a name; and so are the names of the packs that it lists.
-        if separate {
+        if separate && !planted("packs-dir-not-synced") {
             self.disk.sync_dir("packs").at("sync", "packs")?;
         }
         self.issue(staged, 0, name)
@@ -320,7 +321,9 @@ impl Inner {
                 _ => Err(Failure::After(error)),
             };
         }
-        if let Err(error) = self.disk.sync_dir(&dir) {
+        if let Err(error) = self.disk.sync_dir(&dir)
+            && !planted("sync-error-ignored")
+        {
             let error = Error::io("sync", &dir, error);
             let _ = self.poison.set(error.clone());
             return Err(Failure::After(error));

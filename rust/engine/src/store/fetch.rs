@@ -13,6 +13,7 @@ use crate::format::entry::Entry;
 use crate::format::frame::FrameKind;
 use crate::index::by_digest::ByDigest;
 use crate::index::levels::Snapshot;
+use crate::mutant::planted;
 use crate::{Error, Kind, Result};
 
 impl Store {
@@ -117,7 +118,7 @@ impl Inner {
             .collect();
         let threads = if whole.len() >= self.threads { 1 } else { self.threads };
         let checked = pipeline::map(&whole, self.threads, 1, cancel, |(found, out, _)| {
-            Ok(digest::hash_parallel(out, threads) == found.key)
+            Ok(digest::hash_parallel(out, threads) == found.key || planted("read-check-off"))
         });
         for (at, (found, _, owner)) in whole.iter().enumerate() {
             let verdict = match &checked {

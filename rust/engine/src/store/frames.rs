@@ -10,6 +10,7 @@ use crate::error::At;
 use crate::format::entry::Entry;
 use crate::format::frame::{FRAME_HEADER, FrameHeader, FrameKind};
 use crate::index::levels::Snapshot;
+use crate::mutant::planted;
 use crate::{Error, Kind, Result};
 
 /// A frame to read, and the place for its raw bytes.
@@ -106,7 +107,7 @@ impl Inner {
             FrameKind::Chunk => digest::hash(out),
             FrameKind::Node => digest::hash_node(out),
         };
-        if digest == entry.digest {
+        if digest == entry.digest || planted("read-check-off") {
             return Ok(());
         }
         Err(Error::corrupt("chunk", format!("{}: the bytes are not those of {}", place(), entry.digest)))

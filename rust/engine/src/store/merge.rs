@@ -21,6 +21,7 @@ use crate::id::Id;
 use crate::index::by_digest::ByDigest;
 use crate::index::segment::Segment;
 use crate::index::write::SegmentWriter;
+use crate::mutant::planted;
 use crate::{Error, Result};
 
 /// A level with more segments than this is merged: level 0, and the others.
@@ -167,6 +168,11 @@ impl Inner {
             .filter(|row| copy.entries.iter().any(|entry| entry.pack == row.pack))
             .map(|row| row.pack)
             .collect();
+        if planted("merge-drops-inputs-early") {
+            for segment in &taken {
+                self.disk.remove(segment.path()).at("remove", segment.path())?;
+            }
+        }
         merged
             .write(staged.as_ref(), id, target, pack_len)
             .and_then(|name| self.issue(&mut staged, target, name).map_err(Failure::into_error))?;

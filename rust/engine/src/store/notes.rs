@@ -9,6 +9,7 @@ use crate::format::damage::DamageNote;
 use crate::format::entry::Entry;
 use crate::id::Id;
 use crate::index::by_digest::DigestSet;
+use crate::mutant::planted;
 use crate::{Error, Kind, Result};
 
 /// Both, as last listed.
@@ -68,7 +69,7 @@ impl Inner {
     pub(crate) fn note_damage(&self, entry: &Entry) {
         let fresh =
             self.notes.damaged.write().unwrap_or_else(PoisonError::into_inner).insert((entry.pack, entry.offset));
-        if fresh && self.writable {
+        if fresh && self.writable && !planted("damage-not-noted") {
             let note = DamageNote { pack: entry.pack, offset: entry.offset, len: entry.frame_len() };
             // A note that cannot be written changes nothing: the next reader finds the damage, too.
             let _ = self.publish_note(&note);

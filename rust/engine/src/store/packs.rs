@@ -10,6 +10,7 @@ use crate::error::At;
 use crate::id::Id;
 use crate::index::by_digest::ByDigest;
 use crate::index::levels::Snapshot;
+use crate::mutant::planted;
 
 /// Open at most this many packs.
 const OPEN: usize = 128;
@@ -36,6 +37,9 @@ impl Packs {
         }
         let path = pack_path(id);
         let Some(file) = store.disk.open(&path).at("open", &path)? else { return Ok(None) };
+        if planted("descriptor-leaked") {
+            std::mem::forget(Arc::clone(&file));
+        }
         let mut open = lock(&self.open);
         if open.len() >= OPEN {
             open.clear();

@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::error::At;
 use crate::format::{BatchRecord, BlobEntry, Entry, Footer, PackRow};
 use crate::id::Id;
+use crate::mutant::planted;
 use crate::{Error, Kind, Result};
 
 /// The entry of a placed frame, once its pack has its id and its offset is final.
@@ -99,6 +100,9 @@ impl Inner {
 
     /// Remove packs that no segment names and none will.
     pub(crate) fn unname(&self, packs: &[Id]) {
+        if planted("unname-forgotten") {
+            return;
+        }
         for id in packs {
             // What cannot be removed, or comes back when the power goes, is an orphan that the next writer sweeps.
             let _ = self.disk.remove(&pack_path(id));

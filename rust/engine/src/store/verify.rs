@@ -15,6 +15,7 @@ use crate::format::pack::{PACK_HEADER, PACK_TRAILER, PackHeader, PackTrailer};
 use crate::format::{BlobEntry, Entry, Footer, FrameKind};
 use crate::id::Id;
 use crate::index::levels::Snapshot;
+use crate::mutant::planted;
 use crate::{Error, Kind, Result};
 
 /// One thing that is wrong.
@@ -166,7 +167,9 @@ impl Inner {
                 return Ok(());
             }
         };
-        self.verify_frames(snapshot, &footer.entries, &path, tally);
+        if !planted("verify-footers-only") {
+            self.verify_frames(snapshot, &footer.entries, &path, tally);
+        }
         Ok(())
     }
 

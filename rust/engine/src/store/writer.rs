@@ -10,6 +10,7 @@ use super::{Inner, internal};
 use crate::disk::Lock;
 use crate::error::At;
 use crate::id::{Id, WriterId};
+use crate::mutant::planted;
 use crate::{Error, Kind, Result};
 
 /// See the module.
@@ -88,6 +89,9 @@ impl Inner {
     /// Clear away packs that writers which died have published without committing. The order is the proof: list the packs, take
     /// the dead writer's lock, *then* list the segments: whatever it committed is in that list.
     fn sweep(&self, own: &WriterId) -> Result<()> {
+        if planted("no-sweep") {
+            return Ok(());
+        }
         let writers = self.disk.list("writers").at("list", "writers")?;
         if writers.len() <= 1 {
             return Ok(());
@@ -97,7 +101,8 @@ impl Inner {
         for entry in writers {
             let Some(id) = WriterId::from_hex(&entry.name).filter(|id| id != own) else { continue };
             let path = Writer::path(&id);
-            if let Some(held) = self.disk.try_lock(&path, false).at("lock", &path)? {
+            let held = self.disk.try_lock(&path, false).at("lock", &path)?;
+            if held.is_some() || planted("sweep-alive") {
                 dead.push((id, held));
             }
         }

@@ -15,6 +15,7 @@ use super::beneath::{self, Root, retry};
 use super::{DIR_MODE, FILE_MODE, file};
 use crate::WriterId;
 use crate::disk::{Parked, Staged};
+use crate::mutant::planted;
 
 const TMP: &str = "tmp";
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -213,6 +214,12 @@ impl Staged for RealStaged {
     fn start_writeback(&self, _offset: u64, _len: u64) {}
 
     fn sync(&mut self) -> io::Result<()> {
+        if planted("no-file-sync") {
+            return Ok(());
+        }
+        if planted("sync-retried") {
+            return file::sync_data(&self.fd).or_else(|_| file::sync_data(&self.fd));
+        }
         if self.failed {
             return Err(Errno::IO.into());
         }
