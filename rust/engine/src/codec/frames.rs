@@ -1,7 +1,7 @@
 //! The payload of a compressed chunk: zstd frames back to back, each stating its content size. Any zstd reads them in one go.
 //!
-//! A chunk that is not byte-grouped is one frame. A byte-grouped one is a frame per lane, since the lanes have nothing in common: each gets
-//! its own Huffman table, and lanes that look random (the low bytes of floats) are frames of raw blocks, which cost a copy.
+//! A chunk that is not byte-grouped is one frame. A byte-grouped one is a frame per lane, since lanes have little in common: exponents get a
+//! Huffman table of their own, and lanes that look random (the low bytes of floats) are frames of raw blocks, which cost a copy.
 
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::{self, CParameter};
@@ -33,6 +33,29 @@ pub(super) struct Frames {
     level: i32,
     buffer: Vec<u8>,
     written: usize,
+}
+
+/// What a lane looks like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    /// Nothing to gain: raw blocks.
+    Random,
+    /// A few values in no order, such as exponents: a Huffman table of its own, and no short repetitions.
+    Restless,
+    /// Runs and counters: repetitions are all that counts, neighbours share a frame.
+    Calm,
+}
+
+impl Lane {
+    fn of(lane: &[u8]) -> Self {
+        if sample::calm(lane) {
+            Self::Calm
+        } else if sample::looks_random(lane) {
+            Self::Random
+        } else {
+            Self::Restless
+        }
+    }
 }
 
 impl Frames {
@@ -76,32 +99,38 @@ impl Frames {
     pub(super) fn compress_lanes(&mut self, grouped: &[u8], lanes: usize) -> Result<()> {
         let width = grouped.len().checked_div(lanes).unwrap_or(0);
         let mut rest = grouped;
-        let mut raw: &[u8] = &[];
+        let mut neighbours = (Lane::Random, 0);
         for left in (0..lanes).rev() {
-            let (lane, later) = rest.split_at_checked(width).filter(|_| left > 0).unwrap_or((rest, &[]));
-            if sample::looks_random(lane) {
-                // Neighbours that stay raw share a frame.
-                let begin = grouped.len().saturating_sub(rest.len()).saturating_sub(raw.len());
-                let end = grouped.len().saturating_sub(later.len());
-                raw = grouped.get(begin..end).unwrap_or_default();
-            } else {
-                self.store(std::mem::take(&mut raw));
-                // Exponents repeat by chance all the time, and to say so costs more than a Huffman code.
-                let by_chance = self.level < 3 && !sample::calm(lane);
-                self.match_from(if by_chance { LANE_MATCH } else { 0 })?;
-                self.frame(lane)?;
+            let unseen = rest.get(neighbours.1..).unwrap_or_default();
+            let lane = unseen.get(..width).filter(|_| left > 0).unwrap_or(unseen);
+            let kind = Lane::of(lane);
+            if kind != neighbours.0 || kind == Lane::Restless {
+                rest = self.lane(neighbours, rest)?;
+                neighbours = (kind, 0);
             }
-            rest = later;
+            neighbours.1 = neighbours.1.saturating_add(lane.len());
         }
-        self.store(raw);
-        Ok(())
+        self.lane(neighbours, rest).map(drop)
     }
 
-    /// Append a frame of raw blocks, unless there is nothing to store.
-    fn store(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
+    /// Append the first bytes of `rest`, a lane or alike ones, as one frame; what follows them.
+    fn lane<'a>(&mut self, (kind, len): (Lane, usize), rest: &'a [u8]) -> Result<&'a [u8]> {
+        let (lane, later) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+        match kind {
+            _ if lane.is_empty() => {}
+            Lane::Random => self.store(lane),
+            // Exponents repeat by chance all the time, and to say so costs more than a Huffman code.
+            Lane::Restless if self.level < 3 => {
+                self.match_from(LANE_MATCH)?;
+                self.frame(lane)?;
+            }
+            Lane::Restless | Lane::Calm => self.compress(lane)?,
         }
+        Ok(later)
+    }
+
+    /// Append a frame of raw blocks.
+    fn store(&mut self, bytes: &[u8]) {
         self.buffer.truncate(self.written);
         self.buffer.extend(MAGIC);
         self.buffer.push(RAW_DESCRIPTOR);
