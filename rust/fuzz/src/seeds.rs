@@ -2,7 +2,9 @@
 
 use packhouse_engine::codec::Encoder;
 use packhouse_engine::digest::{hash, hash_node};
+use packhouse_engine::format::envelope::Envelope;
 use packhouse_engine::format::*;
+use packhouse_engine::names::encoding;
 use packhouse_engine::{Digest, Id};
 
 fn digest(n: u64) -> Digest {
@@ -27,7 +29,6 @@ pub fn frames() -> Vec<Vec<u8>> {
         let encoded = encoder.encode(raw).unwrap();
         let digest = if kind == FrameKind::Node { hash_node(raw) } else { hash(raw) };
         let (stored, raw) = (encoded.payload.len() as u32, raw.len() as u32);
-        let sum = FrameHeader::sum_of(encoded.codec, &encoded.payload);
         let mut out = Vec::new();
         FrameHeader {
             kind,
@@ -155,6 +156,24 @@ pub fn names() -> Vec<Vec<u8>> {
     let mut names = vec![segment.to_string(), damage.to_string(), id(0xAB).to_string(), digest(1).to_string()];
     names.extend(locators().iter().map(|locator| locator.to_text().unwrap()));
     names.into_iter().map(String::into_bytes).collect()
+}
+
+/// Names that meet every sort of token, and parts that are empty or begin with a slash.
+const TEXTS: &[&str] = &["a", "runs/42/Größe", "a//b", "/", "x/", "A-Z_.=~`[]^\\{}", "日本/🦀\u{1}", "..", "./../!"];
+
+pub fn paths() -> Vec<Vec<u8>> {
+    TEXTS.iter().map(|text| encoding::encode(text).into_bytes()).collect()
+}
+
+pub fn envelopes() -> Vec<Vec<u8>> {
+    let envelope = |(n, name): (usize, &&str)| {
+        let refs: Vec<_> = (0..n as u64).map(digest).collect();
+        let (previous, document) = (vec![id(7); n], &b"{\"x\": [1, 2]}"[..n.min(13)]);
+        let mut out = Vec::new();
+        Envelope { version: id(9), previous, name, refs: refs.into(), document }.encode(&mut out).unwrap();
+        out
+    };
+    TEXTS.iter().enumerate().map(envelope).collect()
 }
 
 /// Marks, and the ends of packs and segments.

@@ -3,7 +3,9 @@
 #![allow(clippy::ptr_arg, reason = "renewing the settings changes their length, so all of a kind take a vector")]
 
 use packhouse_engine::codec::Decoder;
+use packhouse_engine::format::envelope::Envelope;
 use packhouse_engine::format::*;
+use packhouse_engine::names::encoding;
 use packhouse_engine::{Digest, Result};
 
 use crate::seeds;
@@ -32,6 +34,8 @@ pub const ALL: &[&Target] = &[
     &Target { name: "locator", seeds: seeds::locator_bytes, renew: renew_tail, run: locator, memory: 0 },
     &Target { name: "labels", seeds: seeds::labels, renew: renew_tail, run: labels, memory: 0 },
     &Target { name: "names", seeds: seeds::names, renew: |_| {}, run: names, memory: 0 },
+    &Target { name: "envelope", seeds: seeds::envelopes, renew: renew_envelope, run: envelope, memory: 0 },
+    &Target { name: "paths", seeds: seeds::paths, renew: |_| {}, run: path, memory: 0 },
 ];
 
 /// Frames that claim more than this are not decoded: time would go into clearing memory.
@@ -235,6 +239,35 @@ fn names(bytes: &[u8]) -> bool {
     ];
     again.iter().flatten().for_each(|again| assert_eq!(*again, text, "a name has one spelling"));
     again.iter().any(Option::is_some)
+}
+
+fn renew_envelope(bytes: &mut Vec<u8>) {
+    if let Some(body) = bytes.len().checked_sub(32) {
+        let sum = blake3::hash(&bytes[..body]);
+        bytes[body..].copy_from_slice(sum.as_bytes());
+    }
+}
+
+fn envelope(bytes: &[u8]) -> bool {
+    let peeked = Envelope::peek_name(bytes);
+    let Ok(envelope) = Envelope::decode(bytes) else { return false };
+    assert_eq!(peeked.expect("what is whole has a name"), envelope.name);
+    assert_eq!(encoded(|out| envelope.encode(out)), bytes);
+    true
+}
+
+/// A path of the folder of documents, and the same text as a name.
+fn path(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    if !text.is_empty() {
+        let path = encoding::encode(&text);
+        assert_eq!(encoding::decode(&path).as_deref(), Some(&*text), "a name comes back");
+        let safe = |part: &str| !part.is_empty() && part != "." && part != "..";
+        assert!(path.split('/').all(safe) && path.is_ascii() && !path.contains('\0'), "{path:?} leaves its folder");
+    }
+    let Some(name) = encoding::decode(&text) else { return false };
+    assert_eq!(encoding::encode(&name), text, "a path has one spelling");
+    true
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
