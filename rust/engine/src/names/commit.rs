@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::folders::ToSync;
+use super::spread::spread;
 use super::stage::{New, Wanted, stage};
 use super::{Action, Change, Names, Outcome, Patience, When, locks, place, read};
 use crate::disk::Disk;
@@ -63,10 +64,7 @@ impl Names {
     /// Changes of different names. An error stands for all that have no outcome: they did not happen.
     fn round(&self, writer: WriterId, items: &mut [Item<'_>], patience: &Patience) -> Result<()> {
         let disk = &*self.disk;
-        for item in items.iter_mut() {
-            patience.cancel.check()?;
-            item.look(disk);
-        }
+        each(items, &patience.cancel, |item| item.look(disk))?;
         stage_all(disk, writer, items, &patience.cancel)?;
         let mut to_sync = ToSync::default();
         for item in items.iter().filter(|item| item.new.is_some()) {
@@ -74,10 +72,7 @@ impl Names {
         }
         let open = items.iter().filter(|item| item.outcome.is_none());
         let _locks = locks::take(disk, open.map(|item| item.change.name), patience)?;
-        for item in items.iter_mut().filter(|item| item.outcome.is_none()) {
-            patience.cancel.check()?;
-            item.compare(disk);
-        }
+        each(items, &patience.cancel, |item| item.compare(disk))?;
         // What another writer was faster with is staged anew, under the lock: this time nobody can come between.
         stage_all(disk, writer, items, &patience.cancel)?;
         patience.cancel.check()?;
@@ -106,11 +101,23 @@ impl Names {
     }
 }
 
+/// Do something for each change that has no outcome yet.
+fn each(items: &mut [Item<'_>], cancel: &Cancel, work: impl Fn(&mut Item<'_>) + Sync) -> Result<()> {
+    let run = |items: &mut [Item<'_>]| {
+        for item in items.iter_mut().filter(|item| item.outcome.is_none()) {
+            cancel.check()?;
+            work(item);
+        }
+        Ok(())
+    };
+    spread(items, run).into_iter().collect()
+}
+
 /// Stage what is to be put and not staged yet.
 fn stage_all(disk: &dyn Disk, writer: WriterId, items: &mut [Item<'_>], cancel: &Cancel) -> Result<()> {
     let mut open: Vec<&mut Item<'_>> = items.iter_mut().filter(|item| item.needs_file()).collect();
-    let wanted: Vec<_> = open.iter().map(|item| Wanted { change: item.change, previous: &item.previous }).collect();
-    let files = stage(disk, writer, &wanted, cancel)?;
+    let mut wanted: Vec<_> = open.iter().map(|item| Wanted { change: item.change, previous: &item.previous }).collect();
+    let files = stage(disk, writer, &mut wanted, cancel)?;
     for (item, file) in open.iter_mut().zip(files) {
         item.new = Some(file);
     }

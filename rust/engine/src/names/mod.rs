@@ -13,6 +13,7 @@ mod folders;
 mod list;
 mod locks;
 mod read;
+mod spread;
 mod stage;
 
 use std::collections::HashSet;

@@ -2,6 +2,7 @@
 
 use std::io::IoSlice;
 
+use super::spread::spread;
 use super::{Action, Change};
 use crate::disk::{Disk, Parked, Staged};
 use crate::error::At;
@@ -41,15 +42,27 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Write the files of these puts and make them durable, all or none.
-pub(super) fn stage(disk: &dyn Disk, writer: WriterId, wanted: &[Wanted<'_>], cancel: &Cancel) -> Result<Vec<New>> {
+pub(super) fn stage(disk: &dyn Disk, writer: WriterId, wanted: &mut [Wanted<'_>], cancel: &Cancel) -> Result<Vec<New>> {
     let few = wanted.len() <= FEW;
+    let runs = spread(wanted, |wanted| write(disk, writer, wanted, few, cancel));
+    let mut files = Vec::new();
+    for run in runs {
+        files.extend(run?);
+    }
+    if !few {
+        disk.sync_all().at("sync", "the file system")?;
+    }
+    Ok(files)
+}
+
+/// Write files; the `few` are synced each.
+fn write(disk: &dyn Disk, writer: WriterId, wanted: &[Wanted<'_>], few: bool, cancel: &Cancel) -> Result<Vec<New>> {
     let mut bytes = Vec::new();
     let mut files = Vec::with_capacity(wanted.len());
     for one in wanted {
         let Action::Put { document, refs, .. } = one.change.action else { continue };
         cancel.check()?;
-        let version = writer.new_id()?;
-        let previous = one.previous.to_vec();
+        let (version, previous) = (writer.new_id()?, one.previous.to_vec());
         bytes.clear();
         Envelope { version, previous, name: one.change.name, refs: refs.into(), document }.encode(&mut bytes)?;
         let file = if few {
@@ -61,9 +74,6 @@ pub(super) fn stage(disk: &dyn Disk, writer: WriterId, wanted: &[Wanted<'_>], ca
             Kept::Parked(disk.park(&bytes).at("write", one.change.name)?)
         };
         files.push(New { version, file });
-    }
-    if !few {
-        disk.sync_all().at("sync", "the file system")?;
     }
     Ok(files)
 }

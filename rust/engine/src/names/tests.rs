@@ -470,3 +470,18 @@ fn unfinished_batches_leave_no_file_behind() {
     assert_eq!(results[0].as_ref().unwrap_err().kind(), Kind::Cancelled);
     assert_eq!(list(&names(&disk), ""), ["old/0", "old/1"]);
 }
+
+#[test]
+fn a_large_batch_is_spread_over_threads_and_every_document_keeps_its_own_bytes() {
+    let store = names(&SimDisk::new());
+    let all: Vec<String> = (0..2000).map(|n| format!("d{}/{n}", n % 3)).collect();
+    for round in 0..2 {
+        let changes: Vec<_> = all.iter().map(|name| put(name, name.as_bytes(), When::Always)).collect();
+        let results = store.apply(WRITER, &changes, &Patience::default()).unwrap();
+        for (name, result) in all.iter().zip(results) {
+            let found = get(&store, name).unwrap();
+            assert_eq!((found.document.as_slice(), Some(found.version)), (name.as_bytes(), result.unwrap()));
+            assert_eq!(found.previous.len(), round);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Spreading the system calls of a large batch over the cores.
+
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread;
+
+/// From this many items on a thread is worth its start.
+const WORTH_A_THREAD: usize = 256;
+/// More threads only wait for the same folder.
+const MOST_THREADS: usize = 4;
+
+/// Let `work` go over runs of the items, each on a thread of its own; the results in the items' order. All threads have ended.
+pub(super) fn spread<T: Send, R: Send>(items: &mut [T], work: impl Fn(&mut [T]) -> R + Sync) -> Vec<R> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+    let run = items.len().div_ceil(cores).max(WORTH_A_THREAD);
+    if items.len() <= run {
+        return vec![work(items)];
+    }
+    thread::scope(|scope| {
+        let runs: Vec<_> = items.chunks_mut(run).map(|items| scope.spawn(|| work(items))).collect();
+        runs.into_iter().map(|run| run.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
+}
