@@ -177,7 +177,11 @@ impl Inner {
         // A pack's frames pass through memory a few megabytes at a time.
         for group in entries.chunks(256) {
             let mut outs: Vec<Vec<u8>> = group.iter().map(|entry| vec![0; entry.raw as usize]).collect();
-            let jobs = group.iter().zip(&mut outs).map(|(entry, out)| Job { entry: *entry, out, owner: 0 }).collect();
+            let jobs = group
+                .iter()
+                .zip(&mut outs)
+                .map(|(entry, out)| Job { entry: *entry, out, owner: 0, check: true })
+                .collect();
             for task in plan(jobs) {
                 for (_, entry, error) in self.read_task(snapshot, task) {
                     self.note_damage(&entry);
