@@ -11,6 +11,7 @@ use super::locate::What;
 use super::pipeline::lock;
 use super::place::{Ready, fresh};
 use super::{Inner, Store};
+use crate::cancel::Cancel;
 use crate::digest::{self, Digest};
 use crate::error::At;
 use crate::format::entry::ENTRY;
@@ -112,6 +113,31 @@ impl Inner {
 }
 
 impl Store {
+    /// Which of these blobs are there with every pack that holds a part of them, none of them condemned. Whoever writes a root (a
+    /// document that keeps blobs alive, a pin) asks this *after* it is written and before anybody is told.
+    ///
+    /// # Errors
+    /// `Cancelled`; the disk's errors.
+    pub fn are_whole(&self, keys: &[Digest], cancel: &Cancel) -> Result<Vec<bool>> {
+        let inner = &self.inner;
+        inner.notes.refresh(inner.disk.as_ref())?;
+        let mut snapshot = inner.levels.snapshot()?;
+        let mut fresh = false;
+        let mut answers = Vec::with_capacity(keys.len());
+        for key in keys {
+            cancel.check()?;
+            let mut whole = inner.is_whole(&snapshot, key)?;
+            if !whole && !fresh {
+                // Another process may have saved it since the index was listed.
+                snapshot = inner.levels.refresh()?;
+                fresh = true;
+                whole = inner.is_whole(&snapshot, key)?;
+            }
+            answers.push(whole);
+        }
+        Ok(answers)
+    }
+
     /// Whether a batch was committed: `Some(true)` when its record is published and everything it needs is there, `Some(false)` when
     /// it is not, `None` when its record may have been dropped after the retention time.
     ///

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Inner, Store};
+use super::{Inner, Store, pipeline};
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::format::blob::BlobEntry;
@@ -88,6 +88,24 @@ impl Store {
             }
         }
         Ok(found)
+    }
+}
+
+impl Store {
+    /// Which of these digests the index names as chunks, as it was last listed: no listing, no look at packs.
+    ///
+    /// # Errors
+    /// `Cancelled`; the disk's errors.
+    pub fn named(&self, digests: &[Digest], cancel: &Cancel) -> Result<Vec<bool>> {
+        let snapshot = self.inner.levels.snapshot()?;
+        pipeline::map(digests, self.inner.threads, 512, cancel, |digest| {
+            let mut named = false;
+            snapshot.chunks(digest, FrameKind::Chunk, &mut |_, _| {
+                named = true;
+                Ok(true)
+            })?;
+            Ok(named)
+        })
     }
 }
 

@@ -33,6 +33,11 @@ const INPUT: u64 = 256 * 1024 * 1024;
 /// A merged pack up to this length stays at the head of its segment's file.
 const EMBED: u64 = 32 * 1024 * 1024;
 
+/// How many segments a level may hold before it is merged.
+fn many(level: u8) -> usize {
+    MANY.get(usize::from(level.min(1))).copied().unwrap_or(16)
+}
+
 /// What a merged segment will hold. Entries of up to [`INPUT`] bytes of segments.
 #[derive(Default)]
 struct Merged {
@@ -46,6 +51,13 @@ struct Merged {
 }
 
 impl Store {
+    /// Whether some level holds so many segments that `maintain` would merge them. Looks at nothing but memory.
+    pub fn is_crowded(&self) -> bool {
+        let inner = &self.inner;
+        let Ok(snapshot) = inner.levels.snapshot() else { return false };
+        inner.writable && (0..LEVELS.saturating_sub(1)).any(|level| snapshot.level(level).count() > many(level))
+    }
+
     /// Merge levels that hold too many segments, unless another process does. Returns whether anything was merged. A writer calls it
     /// after its batches were answered.
     ///
@@ -76,7 +88,7 @@ impl Inner {
     }
 
     fn merge_level(&self, level: u8, cancel: &Cancel) -> Result<bool> {
-        let many = MANY.get(usize::from(level.min(1))).copied().unwrap_or(16);
+        let many = many(level);
         if self.levels.snapshot()?.level(level).count() <= many {
             return Ok(false);
         }
