@@ -3,6 +3,8 @@ from typing import Any, TypeVar, final
 
 from typing_extensions import Buffer
 
+__all__ = ["Batch", "Cancel", "Disk", "Located", "NameListing", "Names", "Saved", "Store"]
+
 _T = TypeVar("_T")
 
 @final

@@ -63,7 +63,7 @@ class PackhouseError(Exception):
         return str(self.args[0]) if self.args else ""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self.args, vars(self)
+        return type(self), self.args, {**vars(self), "errno": self.errno}
 
 
 class BlobNotFound(PackhouseError, KeyError):
@@ -155,4 +155,131 @@ class KindEntry(NamedTuple):
     remedy: str
 
 
-KINDS: dict[str, KindEntry] = {}
+# One line per kind: its name, what happened, what to do; below the class that carries it.
+_TABLE = """
+BlobNotFound
+  blob-not-found | No index entry knows the key. | Check the key; save the blob.
+  pack | The pack that a locator names is gone, and the index knows no other. | Load by the key alone.
+  ref-not-found | A document's `refs` name a blob that is not stored; nothing was written. | Save the blob first.
+CorruptBlob
+  batch-record | A batch's record in the index is damaged. | Run `packhouse verify`; save the blobs again.
+  blob | A large blob's sound chunks together are not what the key says. | Save the blob again.
+  blob-entry | The index entry of a large blob is damaged. | Save the blob again.
+  chunk | A chunk's bytes are not what its digest says, and no other copy is sound. | Save the blob again.
+  condemned | Packs were condemned faster than a commit could copy out of them. | Save again when the collector is done.
+  damage-name | A file in `damage/` has no name of a damage note. | Remove the file if it is not the store's.
+  entry | An index entry is damaged. | Run `packhouse verify`; save the blob again.
+  envelope | The file of a named document is damaged. | Put the document again.
+  frame | A frame's header and its index entry do not agree. | Save the blob again.
+  frame-header | The header of a stored chunk is damaged. | Save the blob again.
+  frame-payload | The stored bytes of a chunk do not match their checksum. | Save the blob again.
+  index | A part of the index cannot be read, and the key is found nowhere else. | Run `packhouse verify`.
+  internal | An invariant of the engine does not hold. | Please report it: this is a bug.
+  locator | A locator does not hold together. | Load by the key alone.
+  mark | A file in `marks/` is no mark. | Remove the file if it is not the store's.
+  missing-chunk | A chunk of a large blob is found nowhere. | Save the blob again.
+  missing-pack | The index names a pack that is not there. | Restore the file, or save the blobs again.
+  pack-footer | The list at the end of a pack is damaged. | Run `packhouse verify`; save the blobs again.
+  pack-header | The header of a pack is damaged. | Run `packhouse verify`; save the blobs again.
+  pack-length | A pack has another length than the index says. | Restore the file, or save the blobs again.
+  pack-name | A file in `packs/` has no name of a pack. | Remove the file if it is not the store's.
+  pack-row | A row of the index's table of packs is damaged. | Run `packhouse verify`.
+  pack-trailer | The end of a pack is damaged. | Run `packhouse verify`; save the blobs again.
+  payload | A chunk does not decompress to what its header says. | Save the blob again.
+  pin | A pin in the index is damaged. | Run `packhouse verify`.
+  recipe | The recipe of a large blob does not hold together. | Save the blob again.
+  recipe-node | A part of a large blob's recipe is damaged. | Save the blob again.
+  segment | A segment of the index does not hold together. | Run `packhouse verify`; save the blobs again.
+  segment-block | A block of the index is damaged. | Run `packhouse verify`; save the blobs again.
+  segment-name | A file in `index/` has no name of a segment. | Remove the file if it is not the store's.
+  segment-trailer | The end of a segment is damaged or cut off. | Run `packhouse verify`; save the blobs again.
+  settings | `store.json` is damaged. | Restore the file from a copy: without it the store cannot be read.
+  tree | The blob is no manifest of a folder, or one that would leave the folder. | Use a key from `save_tree`.
+  truncated | A file of the store ends too early. | Restore the file, or save the blobs again.
+CommitUncertain
+  after-publish | Publishing the commit was issued, then something failed. | Ask `committed(batch_id)`, or save again.
+  commit-uncertain | The commit was issued and its outcome is not known. | Ask `committed(batch_id)`, or save again.
+  name-uncertain | A document was written, but may be gone after a power loss. | Read it, and put it again if need be.
+  refs-lost | A document was written, but a blob that it names went meanwhile. | Save the blob, put the document again.
+InvalidInput
+  batch | The batch is committed or withdrawn already. | Begin another.
+  batch-id | Not the id of a batch: 32 lower-case hex digits. | Use the `batch_id` of a `CommitUncertain`.
+  buffer | A buffer that is read-only, not contiguous or too small. | Hand in a writable one of the blob's size.
+  chunk-sizes | Chunk sizes that cannot be. | Choose an average between 1 KiB and 4 MiB.
+  document | A document that is not JSON. | Hand in what JSON can say: dicts, lists, text, numbers.
+  empty-recipe | A recipe without chunks was asked for. | Please report it: this is a bug.
+  invalid | An argument that cannot be used. | The message says which and why.
+  item-type | An item that cannot be saved, or no iterable of items. | The message says which item: convert it.
+  level | A compression level that zstd does not have. | Choose one between 1 and 19.
+  name | A document's name that is empty, too long or no text. | Use text of 1 to 700 bytes in UTF-8.
+  no-stream | A piece for a blob that is not being written. | Please report it: this is a bug.
+  not-a-key | Not a key: a `str` of 64 lower-case hex digits. | Use the `key` of a `SavedBlob`, or what `b3sum` prints.
+  open-stream | A batch was committed while a blob of it was still being written. | Please report it: this is a bug.
+  option | An option that cannot be. | The message says which and why.
+  own-thread | A sync store was called from its own thread, by a callback for instance. | Call it from another thread.
+  random | The operating system has no random bytes to give. | Look at the machine: this should not happen.
+  range | A range or position that is not within the blob. | Ask `size(key)` first.
+  stream | A stream that the batch does not have. | Please report it: this is a bug.
+  too-large | More than the format can hold. | Split it; the message says what is too large.
+  tree-item | Something in a folder that is neither file, folder nor link. | Remove it.
+  url | A URL that this version cannot open. | Use a path, `file:///path` or `memory://`.
+  version | Not the version of a document. | Use what `get` or `put` returned.
+StoreNotFound
+  no-store | There is no store here, and none was to be made. | Check the path; open it with `create=True`.
+  not-a-store | What is here is no store. | Check the path.
+  not-empty | A store was to be made in a folder that holds other things. | Choose an empty folder.
+  shared-file-system | The folder is on a network or user-space file system. | Use a local disk, or `shared=True`.
+UnsupportedStore
+  announcement | The store announces a change that this version does not know. | Write to it with a newer version.
+  cipher | What is stored is encrypted, which this version cannot read. | Use a newer version.
+  codec | What is stored is compressed in a way that this version does not know. | Use a newer version.
+  dictionary | What is stored needs a dictionary, which this version cannot use. | Use a newer version.
+  group | What is stored has its bytes grouped in a way that this version does not know. | Use a newer version.
+  newer-format | The store is of a newer format. | Use a newer version.
+  reader-feature | Reading the store needs a feature that this version lacks. | Use a newer version.
+  unsupported | The store needs something that this version lacks. | Use a newer version.
+  writer-feature | Writing to the store needs a feature that this version lacks. | Use a newer version, or `mode="r"`.
+ReadOnlyStore
+  failed-sync | A sync failed, so this handle writes no more. | Look at the disk; then open the store anew.
+  mode | The store was opened for reading. | Open it with `mode="a"`.
+  read-only | The store takes no writes. | The message says why.
+NameNotFound
+  name-not-found | No document has this name. | Check the name; `names.list(prefix)` tells which there are.
+NameConflict
+  name-conflict | The document changed, came into being or was deleted meanwhile. | Read it again and decide anew.
+StorageError
+  disk-full | The disk is full. | Make room; nothing of the batch is visible.
+  file-too-large | A file would grow beyond a limit of the process or the file system. | Raise the limit.
+  io | The operating system refused. | `errno` and the message say why.
+  lock-timeout | Another process held the lock of a name for too long. | Try again; look for a process that hangs.
+  missing-file | A file of the store vanished. | Find out who removes files from the store.
+  permission | The operating system refused permission. | Check owner and mode of the store's folder.
+  quota | The quota is used up. | Make room, or raise the quota.
+  read-only-file-system | The file system is mounted read-only. | Open the store with `mode="r"`, or mount it writable.
+  source-changed | A file changed while it was read. | Save it again when nobody writes to it.
+  source-missing | A file to be saved is not there. | Check the path.
+  source-unreadable | A file to be saved cannot be read. | `errno` and the message say why.
+  target-exists | A file to be restored is there already. | Restore into an empty folder.
+  target-unwritable | A file to be restored cannot be written. | `errno` and the message say why.
+StoreClosed
+  closed | The handle is not open, or was closed meanwhile. | Use it within `async with packhouse.open(...)`.
+  forked | The handle was inherited by a forked process. | Open the store anew in the child.
+PackhouseError
+  cancelled | Native work was stopped. | None: the caller's own cancellation is what is raised.
+"""
+
+
+def _read_table() -> dict[str, KindEntry]:
+    kinds: dict[str, KindEntry] = {}
+    error: type[PackhouseError] = PackhouseError
+    for line in _TABLE.strip().splitlines():
+        if not line.startswith(" "):
+            error = globals()[line]
+            continue
+        kind, cause, remedy = line.strip().split(" | ")
+        kinds[kind] = KindEntry(error, cause, remedy)
+    return kinds
+
+
+KINDS: dict[str, KindEntry] = _read_table()
+"""Every cause by its `kind`."""

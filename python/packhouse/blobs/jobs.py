@@ -18,11 +18,11 @@ from packhouse._engine import Cancel
 from packhouse.errors import CommitUncertain, PackhouseError, StoreClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from anyio.abc import TaskGroup
 
-__all__ = ["Job", "Jobs", "wait_out"]
+__all__ = ["Job", "Jobs", "finish_all", "wait_out"]
 
 T = TypeVar("T")
 
@@ -85,14 +85,6 @@ class Job(Generic[T]):
         finally:
             del error  # its traceback holds this frame
 
-    async def finish(self) -> None:
-        """Stop the job and wait for its thread; its outcome is dropped, a cancellation of the waiter goes on."""
-        self.cancel.cancel()
-        interruption = await wait_out(self.ended)
-        self._value = self._error = None
-        if interruption is not None:
-            raise interruption
-
     def work(self) -> None:
         """Make the call, in whichever thread this is, unless somebody else has taken or dropped it."""
         if not self._began.acquire(blocking=False):
@@ -120,6 +112,17 @@ class Job(Generic[T]):
         if self._on_end is not None:
             self._on_end()
             self._on_end = None
+
+
+async def finish_all(jobs: Sequence[Job[Any]]) -> None:
+    """Stop jobs and wait for their threads; outcomes are dropped, a cancellation of the waiter goes on afterwards."""
+    interruption: BaseException | None = None
+    for job in jobs:
+        job.cancel.cancel()
+    for job in jobs:
+        interruption = await wait_out(job.ended) or interruption
+    if interruption is not None:
+        raise interruption
 
 
 class Jobs:

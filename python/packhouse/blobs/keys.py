@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 
 from packhouse.blobs.records import KeyLike, key_and_locator
+from packhouse.blobs.sources import end_generator
 from packhouse.errors import InvalidInput
 
 if TYPE_CHECKING:
     from packhouse.blobs.jobs import Jobs
 
-__all__ = ["Bell", "KeyPair", "Keys", "key_source"]
+__all__ = ["Bell", "FedKeys", "KeyPair", "Keys", "key_source"]
 
 KeyPair = tuple[str, str | None]
 
@@ -43,9 +44,18 @@ class Bell:
 
 
 class Keys(Protocol):
-    """Keys with their locators."""
+    """Keys with their locators.
 
-    ended: bool
+    Attributes:
+        ended: whether there will be no more than were taken.
+        starved: whether somebody has to give more before there can be any.
+    """
+
+    @property
+    def ended(self) -> bool: ...  # noqa: D102 - above
+
+    @property
+    def starved(self) -> bool: ...  # noqa: D102 - above
 
     def take(self, count: int) -> list[KeyPair]:
         """Return at most so many of those that are there now."""
@@ -62,6 +72,8 @@ def key_source(keys: object, jobs: Jobs, bell: Bell) -> Keys:
     Raises:
         InvalidInput: it is no iterable of keys.
     """
+    if isinstance(keys, FedKeys):
+        return keys
     if isinstance(keys, AsyncIterable):
         source = _AsyncKeys(aiter(keys), bell)
         jobs.spawn(source.run)
@@ -72,12 +84,51 @@ def key_source(keys: object, jobs: Jobs, bell: Bell) -> Keys:
     return _SyncKeys(iter(keys))
 
 
+class FedKeys:
+    """Keys that the consumer gives, before it asks for blobs."""
+
+    __slots__ = ("_keys", "_last")
+
+    def __init__(self) -> None:
+        self._keys: list[KeyPair] = []
+        self._last = False
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last key was taken."""
+        return self._last and not self._keys
+
+    @property
+    def starved(self) -> bool:
+        """Whether all that were given are taken, and there are more to come."""
+        return not self._last and not self._keys
+
+    def feed(self, keys: list[KeyPair], *, last: bool) -> None:
+        """Give more keys; the last ones say so."""
+        self._keys += keys
+        self._last = last
+
+    def take(self, count: int) -> list[KeyPair]:
+        """Return at most so many."""
+        taken, self._keys = self._keys[:count], self._keys[count:]
+        return taken
+
+    def close(self) -> None:
+        """Forget what was given."""
+        self._keys = []
+        self._last = True
+
+
 class _SyncKeys:
-    __slots__ = ("_iterator", "ended")
+    __slots__ = ("_iterator", "ended", "starved")
 
     def __init__(self, iterator: Iterator[KeyLike]) -> None:
         self._iterator = iterator
         self.ended = False
+        self.starved = False
 
     def take(self, count: int) -> list[KeyPair]:
         taken = [key_and_locator(key) for key in islice(self._iterator, count)]
@@ -91,7 +142,7 @@ class _SyncKeys:
 class _AsyncKeys:
     """Its own task reads ahead, so that a slow source does not hold back what is loaded already."""
 
-    __slots__ = ("_bell", "_error", "_iterator", "_room", "_scope", "_taken", "ended")
+    __slots__ = ("_bell", "_error", "_iterator", "_room", "_scope", "_taken", "ended", "starved")
 
     def __init__(self, iterator: AsyncIterator[KeyLike], bell: Bell) -> None:
         self._iterator = iterator
@@ -101,6 +152,7 @@ class _AsyncKeys:
         self._room = anyio.Event()
         self._scope = anyio.CancelScope()
         self.ended = False
+        self.starved = False
 
     def take(self, count: int) -> list[KeyPair]:
         taken, self._taken = self._taken[:count], self._taken[count:]
@@ -128,3 +180,4 @@ class _AsyncKeys:
         finally:
             self.ended = self._error is None
             self._bell.ring()
+            await end_generator(self._iterator)

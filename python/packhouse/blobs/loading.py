@@ -11,13 +11,15 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from packhouse._engine import Cancel, Located
-from packhouse.blobs.keys import Bell, Keys, key_source
+from packhouse.blobs.jobs import finish_all
+from packhouse.blobs.keys import Bell, key_source
 from packhouse.blobs.records import KeyLike, LoadedBlob
 from packhouse.errors import BlobNotFound, InvalidInput
 
 if TYPE_CHECKING:
     from packhouse.blobs.core import Core
     from packhouse.blobs.jobs import Job
+    from packhouse.blobs.keys import FedKeys, Keys
     from packhouse.blobs.progress import Tally
 
 __all__ = ["KeysToLoad", "LoadedBlobs", "Missing"]
@@ -49,7 +51,9 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
     fetching, too.
     """
 
-    def __init__(self, core: Core, keys: KeysToLoad, *, ordered: bool, missing: Missing, tally: Tally) -> None:
+    def __init__(
+        self, core: Core, keys: KeysToLoad | FedKeys, *, ordered: bool, missing: Missing, tally: Tally
+    ) -> None:
         if missing not in ("raise", "skip"):
             raise InvalidInput(f"missing is 'raise' or 'skip', not {missing!r}", kind="option")
         self._core = core
@@ -88,9 +92,7 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
 
     async def aclose(self) -> None:
         """Stop fetching and wait until no thread works on it any more."""
-        jobs = self._stop()
-        for job in jobs:
-            await job.finish()
+        await finish_all(self._stop())
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
@@ -119,8 +121,8 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
             self._advance()
             if self._ready:
                 return True
-            if self._ended():
-                self._closed = True
+            if self._idle():
+                self._closed = self._closed or self._keys.ended
                 return False
             try:
                 await self._bell.wait()
@@ -128,10 +130,10 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
                 await self.aclose()
                 raise
 
-    def _ended(self) -> bool:
-        return self._closed or (
-            self._keys.ended and self._locating is None and not self._plans and not self._fetching and not self._ready
-        )
+    def _idle(self) -> bool:
+        """Whether nothing is on its way, and nothing can be begun."""
+        busy = self._locating is not None or self._plans or self._fetching or self._ready
+        return self._closed or (not busy and (self._keys.ended or self._keys.starved))
 
     def _advance(self) -> None:
         """Take what has ended, begin what may begin. Never waits."""

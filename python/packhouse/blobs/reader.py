@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Self
 
 from packhouse._engine import Cancel, Located
+from packhouse.blobs.jobs import finish_all
 from packhouse.errors import InvalidInput, StoreClosed
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class BlobReader(AsyncIterator[bytes]):
         self._piece = b""
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
-            await ahead[1].finish()
+            await finish_all([ahead[1]])
 
     async def tell(self) -> int:
         """Return the position, in bytes from the beginning."""
@@ -141,7 +142,7 @@ class BlobReader(AsyncIterator[bytes]):
         straight = bool(self._piece) and start == self._piece_start + len(self._piece)
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead[0] != start:
-            await ahead[1].finish()
+            await finish_all([ahead[1]])
             ahead = None
         self._piece = b""
         job = ahead[1] if ahead is not None else self._fetch(start, min(start + _PIECE, self.size))

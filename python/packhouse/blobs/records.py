@@ -55,7 +55,7 @@ def check_key(key: object) -> str:
     if isinstance(key, str) and _KEY.fullmatch(key):
         return key
     message = f"a key is a str of 64 lower-case hex digits, not {_shown(key)}"
-    raise InvalidInput(message, kind="key")
+    raise InvalidInput(message, kind="not-a-key")
 
 
 def key_and_locator(key: KeyLike) -> tuple[str, str | None]:

@@ -11,7 +11,7 @@ from packhouse.blobs.intake import Intake, iterate
 from packhouse.blobs.jobs import wait_out
 from packhouse.blobs.records import SavedBlob
 from packhouse.blobs.session import Session
-from packhouse.blobs.sources import BlobSource
+from packhouse.blobs.sources import BlobSource, end_generator
 from packhouse.errors import InvalidInput, StoreClosed
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from packhouse.blobs.core import Core
     from packhouse.blobs.progress import Tally
 
-__all__ = ["Blobs", "Saving", "save_all", "unpack"]
+__all__ = ["Blobs", "Saving", "make_saved", "save_all", "unpack"]
 
 Blobs: TypeAlias = Iterable[BlobSource] | AsyncIterable[BlobSource]
 """What `save_blobs` takes: an iterable, sync or async, of blobs."""
@@ -30,6 +30,12 @@ _LOG = logging.getLogger("packhouse")
 _MADE_ON_LOOP = 128
 
 _make = cast("Any", partial(tuple.__new__, SavedBlob))
+
+
+def make_saved(saved: Saved, start: int, stop: int) -> list[SavedBlob]:
+    """Make the results of a range."""
+    made: list[SavedBlob] = saved.take(start, stop, _make)
+    return made
 
 
 async def save_all(core: Core, blobs: Blobs, *, pin: bool, check: bool, tally: Tally) -> list[SavedBlob]:
@@ -42,6 +48,7 @@ async def save_all(core: Core, blobs: Blobs, *, pin: bool, check: bool, tally: T
         saved = await intake.finish()
     except BaseException:
         await session.withdraw()
+        await end_generator(source)
         raise
     return await unpack(core, saved)
 
@@ -50,12 +57,12 @@ async def unpack(core: Core, saved: Saved) -> list[SavedBlob]:
     """Make the results of a committed batch: what is durable is told, whatever is cancelled meanwhile."""
     count = len(saved)
     if count <= _MADE_ON_LOOP:
-        made: list[SavedBlob] = saved.take(0, count, _make)
+        made = make_saved(saved, 0, count)
     else:
         try:
-            job = core.jobs.start(lambda: saved.take(0, count, _make), shield=True)
+            job = core.jobs.start(lambda: make_saved(saved, 0, count), shield=True)
         except StoreClosed:
-            made = saved.take(0, count, _make)
+            made = make_saved(saved, 0, count)
         else:
             await wait_out(job.ended)
             made = job.outcome()
@@ -95,10 +102,11 @@ class Saving:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._source = None
+        source, self._source = self._source, None
         self._saved = None
         self._made = iter(())
         await self._withdraw()
+        await end_generator(source)
 
     def __aiter__(self) -> Self:
         return self
@@ -125,8 +133,7 @@ class Saving:
         if saved is None:
             return False
         start, self._taken = self._taken, min(self._taken + _MADE_ON_LOOP, len(saved))
-        made: list[SavedBlob] = saved.take(start, self._taken, _make)
-        self._made = iter(made)
+        self._made = iter(make_saved(saved, start, self._taken))
         if self._taken == len(saved):
             self._saved = None
         return True
@@ -149,6 +156,7 @@ class Saving:
         except BaseException:
             self._source = None
             await self._withdraw()
+            await end_generator(source)
             raise
         self._session = None
         return True

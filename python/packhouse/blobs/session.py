@@ -49,6 +49,12 @@ class Session:
 
     async def put_stream(self, source: AsyncSource) -> None:
         """Add one blob that the loop reads; its pieces go to the engine while the next is read."""
+        try:
+            await self._put_stream(source)
+        finally:
+            await source.aclose()
+
+    async def _put_stream(self, source: AsyncSource) -> None:
         piece = await source.piece()
         following = await source.piece() if len(piece) >= PIECE else b""
         if not following:

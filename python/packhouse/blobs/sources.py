@@ -15,7 +15,7 @@ from packhouse.files import PIECE, PathSource
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["AsyncBinaryFile", "AsyncSource", "BlobSource", "Source", "SyncBlobSource", "classify"]
+__all__ = ["AsyncBinaryFile", "AsyncSource", "BlobSource", "Source", "SyncBlobSource", "classify", "end_generator"]
 
 
 class AsyncBinaryFile(Protocol):
@@ -51,13 +51,19 @@ class AsyncSource:
     Args:
         read: returns the next bytes, of any number; None or nothing at the end.
         what: how messages call it.
+        owner: what is read from.
     """
 
-    __slots__ = ("_read", "_what")
+    __slots__ = ("_owner", "_read", "_what")
 
-    def __init__(self, read: Callable[[], Awaitable[Any]], what: str) -> None:
+    def __init__(self, read: Callable[[], Awaitable[Any]], what: str, owner: object = None) -> None:
         self._read = read
         self._what = what
+        self._owner = owner
+
+    async def aclose(self) -> None:
+        """End a generator that was not read to its end; files and streams stay open for their owner."""
+        await end_generator(self._owner)
 
     async def piece(self) -> bytes:
         """Read the next bytes, about `PIECE`; b"" at the end."""
@@ -98,6 +104,12 @@ class _PiecesSource:
         """Leave the file or iterator to whoever handed it in."""
 
 
+async def end_generator(source: object) -> None:
+    """End an async generator that nobody will read any more: its cleaning up does not wait for the collector."""
+    if inspect.isasyncgen(source):
+        await source.aclose()
+
+
 def classify(item: object, what: str) -> memoryview | Source | AsyncSource:  # noqa: PLR0911 - one for each form
     """Tell what an item is that is not exactly `bytes`.
 
@@ -124,7 +136,7 @@ def classify(item: object, what: str) -> memoryview | Source | AsyncSource:  # n
         return _PiecesSource(lambda: read(PIECE) or None, what)
     if hasattr(item, "__anext__"):
         following = cast("AsyncIterator[object]", item)
-        return AsyncSource(lambda: anext(following, None), what)
+        return AsyncSource(lambda: anext(following, None), what, item)
     if isinstance(item, Iterator):
         return _PiecesSource(lambda: next(item, None), what)
     hint = "a str is not bytes: encode it, or wrap a file's name in pathlib.Path" if isinstance(item, str) else ""

@@ -20,7 +20,6 @@ from packhouse.blobs.reader import BlobReader
 from packhouse.blobs.records import KeyLike, SavedBlob, check_batch_id, key_and_locator
 from packhouse.blobs.saving import Blobs, Saving, save_all
 from packhouse.blobs.stats import StoreStats
-from packhouse.blobs.survey import BlobAnatomy, StoredBlob, StoreSurvey
 from packhouse.blobs.verifying import VerifyReport, verify
 from packhouse.errors import InvalidInput, ReadOnlyStore, StoreClosed
 from packhouse.names import Names
@@ -34,8 +33,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from packhouse.blobs.sources import BlobSource
+    from packhouse.blobs.survey import BlobAnatomy, StoredBlob, StoreSurvey
 
-__all__ = ["BlobStore", "open_store"]
+__all__ = ["BlobStore", "core_of", "open_store"]
 
 
 def open_store(
@@ -402,7 +402,7 @@ class BlobStore:
     def _writable(self, operation: str) -> Core:
         core = self._opened()
         if self._mode == "r":
-            raise ReadOnlyStore(f"{operation}: {self.url} was opened for reading only")
+            raise ReadOnlyStore(f"{operation}: {self.url} was opened for reading only", kind="mode")
         return core
 
     def _open_engine(self) -> _engine.Store:
@@ -414,6 +414,20 @@ class BlobStore:
             disk = _engine.Disk.folder(path, create)
         threads = options.threads or len(os.sched_getaffinity(0))
         return _engine.Store.open(disk, write, create, options.shared, threads, options.settings())
+
+
+def core_of(store: BlobStore, writing: str | None = None) -> Core:
+    """Return the inside of an open store, for the sync facade.
+
+    Args:
+        store: open.
+        writing: the name of an operation that writes.
+
+    Raises:
+        StoreClosed: it is not open.
+        ReadOnlyStore: it is to be written and was opened for reading.
+    """
+    return store._opened() if writing is None else store._writable(writing)  # noqa: SLF001 - one door to it
 
 
 def _close(core: Core) -> None:

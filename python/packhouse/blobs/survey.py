@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from packhouse._engine import Cancel
-from packhouse.blobs.core import Core
 from packhouse.errors import BlobNotFound
 
-__all__ = ["BlobAnatomy", "StoreSurvey", "StoredBlob", "anatomy", "keys", "survey"]
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from packhouse.blobs.core import Core
+
+__all__ = ["BlobAnatomy", "StoreSurvey", "StoredBlob", "anatomy", "keys", "page", "survey"]
 
 _PAGE = 4096
 
@@ -117,15 +120,17 @@ async def anatomy(core: Core, key: str) -> BlobAnatomy:
     return BlobAnatomy(**told)
 
 
+async def page(core: Core, after: str | None) -> list[StoredBlob]:
+    """List the next blobs behind a key in the order of their keys; none at the end."""
+    cancel = Cancel()
+    found = await core.jobs.call(lambda: core.engine.keys(after, _PAGE, cancel), cancel)
+    return [StoredBlob(key, size) for key, size in found]
+
+
 async def keys(core: Core) -> AsyncIterator[StoredBlob]:
     """List all blobs in the order of their keys, a page at a time."""
     after: str | None = None
-    while True:
-        cancel = Cancel()
-        start = after
-        page = await core.jobs.call(lambda: core.engine.keys(start, _PAGE, cancel), cancel)  # noqa: B023 - awaited at once
-        for key, size in page:
-            yield StoredBlob(key, size)
-        if len(page) < _PAGE:
-            return
-        after = page[-1][0]
+    while found := await page(core, after):
+        for blob in found:
+            yield blob
+        after = found[-1].key

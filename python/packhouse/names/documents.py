@@ -76,5 +76,5 @@ def encode_refs(refs: Iterable[str]) -> list[str]:
         InvalidInput: one of them is no key.
     """
     if isinstance(refs, str):
-        raise InvalidInput("refs is an iterable of keys, not one str", kind="key")
+        raise InvalidInput("refs is an iterable of keys, not one str", kind="not-a-key")
     return [check_key(ref) for ref in refs]

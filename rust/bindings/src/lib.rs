@@ -11,6 +11,7 @@ mod disk;
 mod errors;
 mod fork;
 mod located;
+mod names;
 mod saved;
 mod settings;
 mod store;
@@ -30,6 +31,8 @@ mod _engine {
     use crate::disk::Disk;
     #[pymodule_export]
     use crate::located::Located;
+    #[pymodule_export]
+    use crate::names::{NameListing, Names};
     #[pymodule_export]
     use crate::saved::Saved;
     #[pymodule_export]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use packhouse_engine::format::locator::Locator;
 use packhouse_engine::store::{self, BatchOptions};
-use packhouse_engine::{Digest, Result};
+use packhouse_engine::{Digest, Kind, Result};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
@@ -30,7 +30,7 @@ pub(crate) struct Store {
 
 impl Store {
     /// A handle on the engine's store, which is shared by all of them.
-    fn engine(&self, py: Python<'_>) -> PyResult<store::Store> {
+    pub(crate) fn engine(&self, py: Python<'_>) -> PyResult<store::Store> {
         self.inner.check(py)?;
         let engine = self.inner.lock().clone();
         engine.ok_or_else(|| errors::closed(py, "closed", "the store is closed"))
@@ -130,6 +130,10 @@ impl Store {
         let mut outs: Vec<&mut [u8]> = memory.iter_mut().map(Unfilled::memory).collect();
         let results = detached(py, || Ok(engine.fetch(&found, &mut outs, &cancel.flag)))?;
         drop(outs);
+        // Stopped half-way is stopped.
+        if let Some(Err(stop)) = results.iter().find(|result| matches!(result, Err(e) if e.kind() == Kind::Cancelled)) {
+            return Err(errors::exception(py, stop));
+        }
         // Only what was read whole and verified becomes visible; the memory of the others is dropped unseen.
         let mut read = memory.into_iter().zip(results);
         let list = PyList::empty(py);

@@ -240,7 +240,7 @@ impl Inner {
                 ));
             }
         }
-        Err(Error::new(Kind::NotFound, "blob", format!("load {}: no such blob", found.key)))
+        Err(Error::new(Kind::NotFound, "blob-not-found", format!("load {}: no such blob", found.key)))
     }
 
     /// One blob chunk by chunk, each by whatever entry gives the right bytes.

@@ -1,0 +1,317 @@
+"""Cancelled means acknowledged or invisible, and nothing stays behind: no thread, no descriptor, no file.
+
+By anyio's scopes and by asyncio's own `task.cancel()`, `timeout` and `wait_for`, which pierce anyio's shield.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from blake3 import blake3
+
+import packhouse
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+
+def key_of(data: bytes) -> str:
+    return blake3(data).hexdigest()
+
+
+def descriptors() -> int:
+    gc.collect()
+    return len(list(os.scandir("/proc/self/fd")))
+
+
+def files_in(folder: Path) -> set[str]:
+    """Tell everything a save could leave behind, the store's own locks and settings left out."""
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return {path for path in found if not path.startswith(("writers/", "locks/", "store.json"))}
+
+
+def busy_threads() -> int:
+    """Count worker threads that are inside a call of ours."""
+    frames = [frame for frame in map(_outermost, sys_frames()) if frame is not None]
+    return len(frames)
+
+
+def sys_frames() -> list[Any]:
+    import sys  # noqa: PLC0415 - beside its use
+
+    return [frame for ident, frame in sys._current_frames().items() if ident != threading.get_ident()]
+
+
+def _outermost(frame: Any) -> Any:
+    while frame is not None:
+        if "packhouse/blobs" in frame.f_code.co_filename:
+            return frame
+        frame = frame.f_back
+    return None
+
+
+class Delays:
+    """Ever longer delays: cancellation strikes at every point of an operation that takes `seconds`."""
+
+    def __init__(self, seconds: float, steps: int = 8) -> None:
+        self._seconds = seconds
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[float]:
+        for step in range(self._steps):
+            yield self._seconds * 1.3 * step / self._steps
+
+
+async def run_scope(delay: float, operation: Callable[[], Awaitable[Any]]) -> Any:
+    with anyio.move_on_after(delay):
+        return await operation()
+    return None
+
+
+async def run_cancel(delay: float, operation: Callable[[], Awaitable[Any]]) -> Any:
+    task: asyncio.Task[Any] = asyncio.ensure_future(operation())
+    await asyncio.sleep(delay)
+    task.cancel()
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return None
+
+
+async def run_cancel_often(delay: float, operation: Callable[[], Awaitable[Any]]) -> Any:
+    task: asyncio.Task[Any] = asyncio.ensure_future(operation())
+    await asyncio.sleep(delay)
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(0)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return None
+
+
+async def run_timeout(delay: float, operation: Callable[[], Awaitable[Any]]) -> Any:
+    try:
+        async with asyncio.timeout(delay):
+            return await operation()
+    except TimeoutError:
+        return None
+
+
+async def run_wait_for(delay: float, operation: Callable[[], Awaitable[Any]]) -> Any:
+    try:
+        return await asyncio.wait_for(operation(), delay)
+    except TimeoutError:
+        return None
+
+
+WAYS = [run_scope, run_cancel, run_cancel_often, run_timeout, run_wait_for]
+
+
+@pytest.fixture(params=WAYS, ids=lambda way: way.__name__[4:])
+def way(request: pytest.FixtureRequest, anyio_backend: tuple[str, Any]) -> Any:
+    if anyio_backend[0] != "asyncio" and request.param is not run_scope:
+        pytest.skip("asyncio alone has it")
+    return request.param
+
+
+def a_batch() -> list[bytes]:
+    return [os.urandom(20_000) for _ in range(250)]
+
+
+async def measure(operation: Callable[[], Awaitable[Any]]) -> float:
+    began = time.monotonic()
+    await operation()
+    return time.monotonic() - began
+
+
+async def test_a_cancelled_save_is_acknowledged_or_invisible(folder: Path, way: Any) -> None:
+    before = descriptors()
+    async with packhouse.open(folder) as store:
+        seconds = await measure(lambda: store.save_blobs(a_batch()))
+        outcomes = set()
+        for delay in Delays(seconds):
+            blobs, seen = a_batch(), files_in(folder)
+            saved = await way(delay, lambda blobs=blobs: store.save_blobs(blobs))
+            outcomes.add(saved is not None)
+            assert busy_threads() == 0
+            if saved is None:
+                assert files_in(folder) == seen
+            for blob in (blobs[0], blobs[-1]):
+                assert await store.contains(key_of(blob)) == (saved is not None)
+        assert False in outcomes
+    assert descriptors() <= before
+    async with packhouse.open(folder, mode="r") as store:
+        assert (await store.verify()).unlisted_packs == 0
+
+
+async def test_a_cancelled_small_save_is_acknowledged_or_invisible(folder: Path, way: Any) -> None:
+    async with packhouse.open(folder) as store:
+        seconds = await measure(lambda: store.save_blobs([os.urandom(1_000)]))
+        for delay in Delays(max(seconds, 0.004), steps=15):
+            blob = os.urandom(1_000)
+            saved = await way(delay, lambda blob=blob: store.save_blobs([blob]))
+            assert await store.contains(key_of(blob)) == (saved is not None)
+            assert busy_threads() == 0
+
+
+async def test_a_cancelled_stream_is_acknowledged_or_invisible(folder: Path, way: Any) -> None:
+    data = os.urandom(30_000_000)
+
+    async def pieces(first: bytes) -> Any:
+        yield first
+        for start in range(0, len(data), 1_000_000):
+            await anyio.lowlevel.checkpoint()
+            yield data[start : start + 1_000_000]
+
+    async with packhouse.open(folder) as store:
+        seconds = await measure(lambda: store.save_stream(pieces(b"")))
+        for number, delay in enumerate(Delays(seconds, steps=4)):
+            first = number.to_bytes(100, "big")
+            seen = files_in(folder)
+            saved = await way(delay, lambda first=first: store.save_stream(pieces(first)))
+            assert await store.contains(key_of(first + data)) == (saved is not None)
+            assert saved is not None or files_in(folder) == seen
+
+
+async def test_a_cancelled_load_leaves_nothing_running(folder: Path, way: Any) -> None:
+    before = descriptors()
+    async with packhouse.open(folder) as store:
+        saved = await store.save_blobs([*a_batch(), os.urandom(30_000_000)])
+
+        async def load_all() -> int:
+            return sum([len(blob.data) async for blob in store.load_blobs(saved)])
+
+        operations = [load_all, lambda: store.load(saved[-1]), lambda: store.load_range(saved[-1], 5, 25_000_000)]
+        for operation in operations:
+            seconds = await measure(operation)
+            for delay in Delays(seconds, steps=4):
+                await way(delay, operation)
+                assert busy_threads() == 0
+    assert descriptors() <= before
+
+
+async def test_a_result_that_was_committed_is_returned_and_the_cancellation_is_not_swallowed(folder: Path) -> None:
+    async with packhouse.open(folder) as store:
+        await store.save_blobs([b"warm"])
+        for number in range(60):
+            saved: list[packhouse.SavedBlob] = []
+            blob = str(number).encode()
+            with anyio.move_on_after(0.0001 * number) as scope:
+                saved = await store.save_blobs([blob])
+                await anyio.sleep(10)
+                pytest.fail("the cancellation was swallowed")
+            assert scope.cancelled_caught
+            assert await store.contains(key_of(blob)) == bool(saved)
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {})], ids=["asyncio"])
+async def test_a_pending_cancel_is_not_taken_back(folder: Path, anyio_backend: object) -> None:
+    seen = []
+
+    async def save(store: packhouse.BlobStore, blob: bytes) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            await store.save_blobs([blob])
+        except asyncio.CancelledError:
+            return
+        seen.append(task.cancelling())
+
+    async with packhouse.open(folder) as store:
+        await store.save_blobs([b"warm"])
+        for number in range(100):
+            task = asyncio.ensure_future(save(store, str(number).encode()))
+            await asyncio.sleep(0.00005 * number)
+            pending = not task.done()
+            task.cancel()
+            count = len(seen)
+            with anyio.CancelScope():
+                await asyncio.wait([task])
+            if pending and len(seen) > count:
+                assert seen[-1] == 1
+
+
+async def test_one_cancelled_save_does_not_touch_the_others(folder: Path) -> None:
+    async with packhouse.open(folder) as store:
+        results: dict[int, list[packhouse.SavedBlob]] = {}
+
+        async def save(number: int) -> None:
+            with anyio.CancelScope() as scope:
+                if number % 3 == 0:
+                    scope.deadline = anyio.current_time() + 0.0005 * number
+                results[number] = await store.save_blobs([f"{number} {each}".encode() * 100 for each in range(20)])
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(60):
+                tasks.start_soon(save, number)
+        for number in range(60):
+            present = await store.contains(key_of(f"{number} 0".encode() * 100))
+            assert present == (number in results)
+            assert present or number % 3 == 0
+        assert store.stats().batches >= 40
+
+
+async def test_cancelling_around_the_store_closes_it(folder: Path) -> None:
+    for delay in (0.0, 0.001, 0.005, 0.02, 0.05, 0.1):
+        before = descriptors()
+        with anyio.move_on_after(delay):
+            async with packhouse.open(folder) as store:
+                while True:
+                    await store.save_blobs([os.urandom(20_000) for _ in range(100)])
+        assert busy_threads() == 0
+        assert descriptors() <= before
+    if folder.exists():
+        assert not list((folder / "writers").iterdir())
+        async with packhouse.open(folder, mode="r") as store:
+            report = await store.verify()
+            assert report.findings == ()
+            assert report.unlisted_packs == 0
+
+
+async def test_closing_the_store_ends_what_other_tasks_do_with_it(folder: Path) -> None:
+    outcomes: list[BaseException] = []
+
+    async def save_on_and_on(store: packhouse.BlobStore) -> None:
+        try:
+            while True:
+                await store.save_blobs([os.urandom(20_000) for _ in range(100)])
+        except packhouse.StoreClosed as error:
+            outcomes.append(error)
+
+    async def load_on_and_on(store: packhouse.BlobStore, keys: list[packhouse.SavedBlob]) -> None:
+        try:
+            while True:
+                async for _ in store.load_blobs(keys):
+                    pass
+        except packhouse.StoreClosed as error:
+            outcomes.append(error)
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks, packhouse.open(folder) as store:
+            saved = await store.save_blobs(a_batch())
+            for _ in range(3):
+                tasks.start_soon(save_on_and_on, store)
+                tasks.start_soon(load_on_and_on, store, saved)
+            await anyio.sleep(0.2)
+    assert len(outcomes) == 6
+    assert not list((folder / "writers").iterdir())
+
+
+async def test_a_load_that_nobody_iterates_any_more_stops(folder: Path) -> None:
+    async with packhouse.open(folder) as store:
+        saved = await store.save_blobs(a_batch())
+        async for _ in store.load_blobs(saved):
+            break
+        loading = store.load_blobs(saved)
+        await anext(loading)
+        await loading.aclose()
+        assert [blob async for blob in loading] == []

@@ -1,0 +1,131 @@
+"""Names stand for the document that was put last, and nobody's change is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+import packhouse
+from packhouse import Document
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def test_a_document_comes_back_with_its_version_and_refs(folder: Path) -> None:
+    async with packhouse.open(folder) as store:
+        (blob,) = await store.save_blobs([b"kept alive"])
+        version = await store.names.put("models/größe ✓", {"key": blob.key, "n": [1, 2.5, None]}, refs=(blob.key,))
+    async with packhouse.open(folder, mode="r") as store:
+        found = await store.names.get("models/größe ✓")
+        assert found == packhouse.NamedDocument({"key": blob.key, "n": [1, 2.5, None]}, version, (blob.key,))
+        with pytest.raises(packhouse.ReadOnlyStore):
+            await store.names.put("x", 1)
+
+
+async def test_absent_replaced_and_deleted(store: packhouse.BlobStore) -> None:
+    names = store.names
+    with pytest.raises(KeyError, match="nothing"):
+        await names.get("nothing")
+    first = await names.put_if_absent("a", 1)
+    with pytest.raises(packhouse.NameConflict):
+        await names.put_if_absent("a", 2)
+    second = await names.replace("a", 2, first)
+    assert second != first
+    with pytest.raises(packhouse.NameConflict):
+        await names.replace("a", 3, first)
+    with pytest.raises(packhouse.NameConflict):
+        await names.delete("a", version=first)
+    assert (await names.get("a")).doc == 2
+    await names.delete("a", version=second)
+    with pytest.raises(packhouse.NameNotFound):
+        await names.get("a")
+    with pytest.raises(packhouse.NameNotFound):
+        await names.delete("a")
+
+
+async def test_many_at_once(store: packhouse.BlobStore) -> None:
+    names = store.names
+    documents = [Document(f"run/{number:04}", {"n": number}) for number in range(1_000)]
+    versions = await names.put_many(documents)
+    assert len(set(versions)) == 1_000
+    read = await names.get_many(["run/0007", "missing", "run/0999"])
+    assert [each and each.doc for each in read] == [{"n": 7}, None, {"n": 999}]
+    assert [name async for name in names.list("run/")] == [each.name for each in documents]
+    assert [name async for name in names.list("run/", after="run/0997")] == ["run/0998", "run/0999"]
+    page = names.list("run/09")
+    assert await page.page(2) == ["run/0900", "run/0901"]
+    assert len(await page.page(1_000)) == 98
+    assert await page.page(5) == []
+    absent = await names.put_if_absent_many([Document("run/0001", 1), Document("new", 1)])
+    assert [version is None for version in absent] == [True, False]
+    replaced = await names.replace_many(
+        [Document("run/0001", "x", version=versions[1]), Document("run/0002", "x", version=versions[1])]
+    )
+    assert [version is None for version in replaced] == [False, True]
+    assert await names.delete_many(["run/0001", "missing"]) == [True, False]
+    assert await names.put_many([]) == []
+
+
+async def test_what_cannot_be_kept_is_refused(store: packhouse.BlobStore) -> None:
+    names = store.names
+    for name in ("", "x" * 701, "ü" * 351, 5, None):
+        with pytest.raises(packhouse.InvalidInput):
+            await names.put(name, 1)  # type: ignore[arg-type]
+    with pytest.raises(packhouse.InvalidInput, match="JSON"):
+        await names.put("a", object())
+    with pytest.raises(packhouse.InvalidInput):
+        await names.put("a", 1, refs="0" * 64)
+    with pytest.raises(packhouse.BlobNotFound, match=r"0{8}") as caught:
+        await names.put("a", 1, refs=["0" * 64])
+    assert caught.value.kind == "ref-not-found"
+    with pytest.raises(packhouse.InvalidInput):
+        await names.replace("a", 1, "no version")
+    assert [name async for name in names.list()] == []
+
+
+async def test_hostile_names_stay_in_the_store(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("untouched")
+    hostile = ["../outside", "/etc/passwd", "a/../../b", "..", ".", "a\0b", "CON", "a" * 700, "~", "%2e%2e", "A", "a"]
+    async with packhouse.open(folder) as store:
+        for number, name in enumerate(hostile):
+            await store.names.put(name, number)
+        for number, name in enumerate(hostile):
+            assert (await store.names.get(name)).doc == number
+        assert [name async for name in store.names.list()] == sorted(hostile, key=str.encode)
+    assert (tmp_path / "outside").read_text() == "untouched"
+    assert sorted(path.name for path in tmp_path.glob("*")) == ["outside", "store"]
+
+
+async def test_no_update_is_lost_between_two_handles(folder: Path) -> None:
+    async with packhouse.open(folder) as one, packhouse.open(folder) as other:
+        await one.names.put("counter", 0)
+
+        async def count(store: packhouse.BlobStore) -> None:
+            for _ in range(20):
+                while True:
+                    found = await store.names.get("counter")
+                    try:
+                        await store.names.replace("counter", found.doc + 1, found.version)
+                    except packhouse.NameConflict:
+                        continue
+                    break
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                for store in (one, other):
+                    tasks.start_soon(count, store)
+                    tasks.start_soon(count, store)
+        assert (await one.names.get("counter")).doc == 80
+
+
+async def test_a_cancelled_put_happened_or_did_not(store: packhouse.BlobStore) -> None:
+    names = store.names
+    for number in range(30):
+        version = None
+        with anyio.move_on_after(0.0002 * number):
+            version = await names.put(f"n{number}", number)
+        found = (await names.get_many([f"n{number}"]))[0]
+        assert (found is not None) == (version is not None)
