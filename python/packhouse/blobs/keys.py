@@ -123,16 +123,29 @@ class FedKeys:
 
 
 class _SyncKeys:
-    __slots__ = ("_iterator", "ended", "starved")
+    __slots__ = ("_error", "_iterator", "ended", "starved")
 
     def __init__(self, iterator: Iterator[KeyLike]) -> None:
         self._iterator = iterator
+        self._error: Exception | None = None
         self.ended = False
         self.starved = False
 
     def take(self, count: int) -> list[KeyPair]:
-        taken = [key_and_locator(key) for key in islice(self._iterator, count)]
-        self.ended = self.ended or len(taken) < count
+        taken: list[KeyPair] = []
+        if self._error is not None:
+            self.ended = True
+            raise self._error
+        try:
+            for key in islice(self._iterator, count):
+                taken.append(key_and_locator(key))  # noqa: PERF401 - what came before an error counts
+        except Exception as error:
+            if not taken:
+                self.ended = True
+                raise
+            self._error = error
+        else:
+            self.ended = self.ended or len(taken) < count
         return taken
 
     def close(self) -> None:

@@ -64,7 +64,7 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
         self._tally = tally
         self._cancel = Cancel()
         self._locating: tuple[list[str], Job[Located]] | None = None
-        self._plans: deque[_Plan | BlobNotFound] = deque()
+        self._plans: deque[_Plan | Exception] = deque()
         self._fetching: deque[tuple[_Plan, Job[list[bytes | Exception | None]]]] = deque()
         self._held = 0
         self._ready: deque[LoadedBlob | BaseException] = deque()
@@ -149,7 +149,13 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
             self._ready.append(error)
 
     def _begin_locating(self) -> None:
-        pairs = self._keys.take(_LOCATED_AT_ONCE)
+        try:
+            pairs = self._keys.take(_LOCATED_AT_ONCE)
+        except Exception as error:  # noqa: BLE001 - raised behind the blobs of the keys before
+            self._keys.close()
+            self._plans.append(error)
+            self._begin_fetches()
+            return
         if pairs:
             engine, cancel = self._core.engine, self._cancel
             job = self._core.jobs.start(lambda: engine.locate(pairs, cancel), cancel, on_end=self._bell.ring)
@@ -182,8 +188,8 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
     def _begin_fetches(self) -> None:
         while self._plans:
             plan = self._plans[0]
-            if isinstance(plan, BlobNotFound):
-                if not self._fetching or not self._ordered:
+            if isinstance(plan, Exception):
+                if not self._fetching:
                     self._ready.append(plan)
                     self._plans.clear()
                 return

@@ -4,12 +4,12 @@ The manifest is text: a first line `packhouse-tree 1`, then one JSON object per 
 the order of the paths' bytes:
 
     {"path":"a","type":"dir","mode":493}
-    {"path":"a/b.bin","type":"file","mode":420,"size":10,"key":"<64 hex>","locator":"…"}
+    {"path":"a/b.bin","type":"file","mode":420,"size":10,"key":"<64 hex>"}
     {"path":"a/link","type":"link","target":"b.bin"}
 
-A path or target that is not UTF-8 stands as base64 of its bytes under `path_b64` or `target_b64`. Whoever follows
-references (a collector, a copy) reads the `key`s of a blob that begins with the first line: a stranger's blob that
-looks the same can only keep more alive, never less.
+There are no locators in it, so that equal folders have equal keys. A path or target that is not UTF-8 stands as base64
+of its bytes under `path_b64` or `target_b64`. Whoever follows references (a collector, a copy) reads the `key`s of a
+blob that begins with the first line: a stranger's blob that looks the same can only keep more alive, never less.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import orjson
 
-from packhouse.blobs.records import KeyWithLocator, check_key
+from packhouse.blobs.records import check_key
 from packhouse.errors import CorruptBlob, InvalidInput
 
 __all__ = ["HEADER", "Entry", "decode_entry", "encode_entry"]
@@ -39,7 +39,7 @@ class Entry:
         parts: the path below the tree's root, each part as `os.fsdecode` gives it.
         kind: what it is.
         mode: permission bits; 0 for links.
-        blob: a file's content.
+        blob: the key of a file's content.
         size: bytes of a file.
         target: what a link says.
     """
@@ -47,7 +47,7 @@ class Entry:
     parts: tuple[str, ...]
     kind: Literal["dir", "file", "link"]
     mode: int = 0
-    blob: KeyWithLocator | None = None
+    blob: str | None = None
     size: int = 0
     target: str = ""
 
@@ -60,9 +60,7 @@ def encode_entry(entry: Entry) -> bytes:
         line["mode"] = entry.mode
     if entry.blob is not None:
         line["size"] = entry.size
-        line["key"] = entry.blob.key
-        if entry.blob.locator is not None:
-            line["locator"] = entry.blob.locator
+        line["key"] = entry.blob
     if entry.kind == "link":
         line |= _text("target", entry.target)
     return orjson.dumps(line) + b"\n"
@@ -88,9 +86,7 @@ def decode_entry(line: bytes, key: str) -> Entry:
         if kind == "link":
             return Entry(parts, "link", target=_read_text(fields, "target"))
         if kind == "file":
-            locator = fields.get("locator")
-            blob = KeyWithLocator(check_key(fields["key"]), locator if isinstance(locator, str) else None)
-            return Entry(parts, "file", mode, blob, int(fields["size"]))
+            return Entry(parts, "file", mode, check_key(fields["key"]), int(fields["size"]))
         raise ValueError("its type is unknown")  # noqa: TRY301
     except (ValueError, TypeError, KeyError, AttributeError, InvalidInput) as error:
         message = f"the blob {key} is no tree: {line[:80]!r} cannot be used: {error}"

@@ -85,7 +85,7 @@ class _Writer:
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Make all of them, in order."""
-        files = [entry.blob for entry in entries if entry.blob is not None]
+        files = [(entry.blob, None) for entry in entries if entry.blob is not None]
         located = self._engine.locate(files, self._cancel)
         sizes = located.sizes()
         index = 0
@@ -129,8 +129,8 @@ class _Writer:
     ) -> Callable[[Callable[[Buffer], None]], None]:
         if size is None or entry.blob is None:
             name = "/".join(entry.parts)
-            error = BlobNotFound(f"restore_tree: no blob has the key of {name!r}, {entry.blob and entry.blob.key}")
-            error.keys = (entry.blob.key,) if entry.blob else ()
+            error = BlobNotFound(f"restore_tree: no blob has the key of {name!r}, {entry.blob}")
+            error.keys = (entry.blob,) if entry.blob else ()
             raise error
 
         def fill(append: Callable[[Buffer], None]) -> None:

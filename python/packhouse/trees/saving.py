@@ -11,7 +11,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from packhouse.blobs.progress import Tally
-from packhouse.blobs.records import KeyWithLocator, SavedBlob
 from packhouse.blobs.saving import Saving, save_all
 from packhouse.errors import InvalidInput, StorageError
 from packhouse.files import PathSource
@@ -19,6 +18,7 @@ from packhouse.trees.manifest import HEADER, Entry, encode_entry
 
 if TYPE_CHECKING:
     from packhouse.blobs.core import Core
+    from packhouse.blobs.records import SavedBlob
     from packhouse.blobs.sources import BlobSource
 
 __all__ = ["save_tree"]
@@ -65,7 +65,7 @@ class _Lines(AsyncIterator[bytes]):
         lines: list[bytes] = []
         for blob in saved:
             self._write_to_next_file(lines)
-            entry = replace(self._entries.popleft(), blob=KeyWithLocator(blob.key, blob.locator), size=blob.size)
+            entry = replace(self._entries.popleft(), blob=blob.key, size=blob.size)
             lines.append(encode_entry(entry))
         if not saved:
             await self.aclose()

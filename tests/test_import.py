@@ -1,0 +1,26 @@
+"""`import packhouse` stays light: what only some users need is imported when it is used."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+HEAVY = {"httpx", "httpcore", "typer", "rich", "click", "aiofiles", "blake3", "numpy", "trio", "uvloop", "h11"}
+
+
+def imported(statement: str) -> set[str]:
+    script = f"import sys, json; {statement}; print(json.dumps(sorted(sys.modules)))"
+    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    return {name.partition(".")[0] for name in json.loads(told)}
+
+
+def test_importing_the_package_imports_no_heavy_module() -> None:
+    assert imported("import packhouse") & HEAVY == set()
+    assert imported("import packhouse.sync") & HEAVY == set()
+
+
+def test_importing_the_package_does_not_import_its_commands() -> None:
+    script = "import sys, packhouse, packhouse.sync; print([m for m in sys.modules if m.startswith('packhouse.cli')])"
+    told = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert told.strip() == "[]"

@@ -1,0 +1,155 @@
+"""A folder comes back as it was, and a stranger's manifest cannot reach outside it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+import packhouse
+from packhouse.trees import HEADER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def shape(root: Path) -> dict[str, tuple[str, int, bytes | str]]:
+    found: dict[str, tuple[str, int, bytes | str]] = {}
+    for path in sorted(root.rglob("*")):
+        name, status = os.fsencode(path.relative_to(root)).hex(), path.lstat()
+        mode = stat.S_IMODE(status.st_mode)
+        if path.is_symlink():
+            found[name] = ("link", 0, os.readlink(path))  # noqa: PTH115 - as it stands
+        elif path.is_dir():
+            found[name] = ("dir", mode, "")
+        else:
+            found[name] = ("file", mode, path.read_bytes())
+    return found
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "tree"
+    (root / "sub" / "deep").mkdir(parents=True)
+    (root / "empty folder").mkdir()
+    (root / "a.txt").write_bytes(b"a")
+    (root / "sub" / "large").write_bytes(os.urandom(9_000_000))
+    (root / "sub" / "deep" / "empty").write_bytes(b"")
+    (root / "sub.txt").write_bytes(b"beside sub")
+    (root / "run.sh").write_bytes(b"#!/bin/sh\n")
+    (root / "run.sh").chmod(0o755)
+    (root / "sub" / "deep").chmod(0o500)
+    (root / "link").symlink_to("sub/large")
+    (root / "dangling").symlink_to("/nowhere/at/all")
+    (root / "größe").write_bytes("ü".encode())
+    (root / os.fsdecode(b"not utf-8 \xff")).write_bytes(b"bytes")
+    for number in range(700):
+        (root / "sub" / f"{number:03}").write_bytes(str(number).encode())
+    return root
+
+
+async def test_a_folder_comes_back_as_it_was(store: packhouse.BlobStore, tree: Path, tmp_path: Path) -> None:
+    steps: list[packhouse.Progress] = []
+    saved = await store.save_tree(tree, progress=steps.append)
+    assert steps[-1].blobs == 707
+    await store.restore_tree(saved, tmp_path / "new" / "place")
+    assert shape(tmp_path / "new" / "place") == shape(tree)
+    assert (await store.save_tree(tree)).existed
+    with pytest.raises(packhouse.StorageError, match="File exists") as caught:
+        await store.restore_tree(saved.key, tmp_path / "new" / "place")
+    assert caught.value.kind == "target-exists"
+
+
+async def test_an_empty_folder_comes_back(store: packhouse.BlobStore, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    saved = await store.save_tree(str(tmp_path / "empty"))
+    await store.restore_tree(saved.key, tmp_path / "again")
+    assert shape(tmp_path / "again") == {}
+
+
+async def test_what_cannot_be_saved_is_named(store: packhouse.BlobStore, tmp_path: Path) -> None:
+    with pytest.raises(packhouse.StorageError, match="nowhere") as caught:
+        await store.save_tree(tmp_path / "nowhere")
+    assert caught.value.kind == "source-missing"
+    (tmp_path / "with pipe").mkdir()
+    os.mkfifo(tmp_path / "with pipe" / "pipe")
+    with pytest.raises(packhouse.InvalidInput, match="pipe") as invalid:
+        await store.save_tree(tmp_path / "with pipe")
+    assert invalid.value.kind == "tree-item"
+
+
+BLOB = '"size":4,"key":"{key}"'
+HOSTILE = [
+    '{"path":"../escaped","type":"file","mode":420,' + BLOB + "}",
+    '{"path":"/escaped","type":"file","mode":420,' + BLOB + "}",
+    '{"path":"a/../../escaped","type":"file","mode":420,' + BLOB + "}",
+    '{"path":"..","type":"dir","mode":493}',
+    '{"path":"","type":"dir","mode":493}',
+    '{"path":"a//b","type":"dir","mode":493}',
+    '{"path":"a\\u0000b","type":"dir","mode":493}',
+    '{"path":"a","type":"device","mode":493}',
+    '{"path":"a","type":"dir","mode":-1}',
+    '{"path":"a","type":"dir","mode":"x"}',
+    '{"path":"a","type":"file","mode":420,"size":4,"key":"short"}',
+    '{"path":5,"type":"dir","mode":493}',
+    '{"type":"dir","mode":493}',
+    "[]",
+    "5",
+    "not json",
+    '{"path_b64":"****","type":"dir"}',
+    '{"path_b64":"Li4=","type":"dir"}',
+]
+
+
+@pytest.mark.parametrize("line", HOSTILE)
+async def test_a_manifest_that_would_leave_the_folder_is_refused(
+    store: packhouse.BlobStore, tmp_path: Path, line: str
+) -> None:
+    (blob,) = await store.save_blobs([b"evil"])
+    manifest = HEADER + line.replace("{key}", blob.key).encode() + b"\n"
+    (tree,) = await store.save_blobs([manifest])
+    with pytest.raises(packhouse.CorruptBlob) as caught:
+        await store.restore_tree(tree, tmp_path / "out")
+    assert caught.value.kind == "tree"
+    assert not (tmp_path / "escaped").exists()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+async def test_planted_links_are_not_followed(store: packhouse.BlobStore, tmp_path: Path) -> None:
+    (blob,) = await store.save_blobs([b"evil"])
+    (tmp_path / "outside").mkdir()
+    file = f'{{"path":"trap/file","type":"file","mode":420,"size":4,"key":"{blob.key}"}}\n'
+    link = f'{{"path":"trap","type":"link","target":"{tmp_path / "outside"}"}}\n'
+    (tree,) = await store.save_blobs([HEADER + link.encode() + file.encode()])
+    with pytest.raises(packhouse.StorageError):
+        await store.restore_tree(tree, tmp_path / "one")
+    (plain,) = await store.save_blobs([HEADER + file.encode()])
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "trap").symlink_to(tmp_path / "outside")
+    with pytest.raises(packhouse.StorageError):
+        await store.restore_tree(plain, tmp_path / "two")
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+async def test_no_set_user_id_bits_come_from_a_manifest(store: packhouse.BlobStore, tmp_path: Path) -> None:
+    (blob,) = await store.save_blobs([b"evil"])
+    file = f'{{"path":"tool","type":"file","mode":2541,"size":4,"key":"{blob.key}"}}\n'
+    (tree,) = await store.save_blobs([HEADER + file.encode()])
+    await store.restore_tree(tree, tmp_path / "out")
+    assert stat.S_IMODE((tmp_path / "out" / "tool").stat().st_mode) == 0o755
+
+
+async def test_what_is_no_tree_or_not_there_is_said(store: packhouse.BlobStore, tmp_path: Path) -> None:
+    (blob,) = await store.save_blobs([b"no tree"])
+    with pytest.raises(packhouse.CorruptBlob, match="no tree"):
+        await store.restore_tree(blob, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    missing = HEADER + b'{"path":"x","type":"file","mode":420,"size":4,"key":"' + b"0" * 64 + b'"}\n'
+    (tree,) = await store.save_blobs([missing])
+    with pytest.raises(packhouse.BlobNotFound, match="'x'"):
+        await store.restore_tree(tree, tmp_path / "out")
+    (cut,) = await store.save_blobs([missing[:-1]])
+    with pytest.raises(packhouse.CorruptBlob, match="cut short"):
+        await store.restore_tree(cut, tmp_path / "out")
