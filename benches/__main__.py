@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benches import cases, machine, peers, runner
+from benches import cases, engine_hooks, machine, peers, runner
 from benches.report import picture, table
 from benches.results import Results
 from benches.scale import SCALES
@@ -61,6 +61,8 @@ def _measure(asked: argparse.Namespace, console: Console) -> Results:
     plan = runner.Plan(scale, asked.cases or cases.NAMES, present, asked.peers is not None, asked.variants, scratch)
     described = machine.describe(scratch)
     try:
+        if scale.builds_rust and (reason := engine_hooks.build(scratch)) is not None:
+            console.print(f"the Rust benches are not built: {reason}")
         outcomes = runner.run(plan, lambda outcome: _tell(outcome, console))
     finally:
         shutil.rmtree(scratch)

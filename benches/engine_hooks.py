@@ -1,51 +1,60 @@
-"""Measurements that only the engine can make of itself; None where it offers none."""
+"""Measurements that only the engine can make of itself, by its Rust benches; None where they were not built.
+
+`build` compiles them once, before anything is measured; the workers then run what it built.
+"""
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[1]
-_LOOKUP_BENCH = _ROOT / "rust" / "engine" / "benches" / "lookup.rs"
+_BENCHES = ("cut", "lookup")
+_BUILT = "engine-benches.json"
 
 
-def _hook(name: str) -> Callable[..., Any] | None:
+def build(scratch: Path) -> str | None:
+    """Compile the Rust benches and note in `scratch` where they are; tells why not where that fails."""
+    if shutil.which("cargo") is None:
+        return "no cargo on the path"
+    command = ["cargo", "bench", "-p", "packhouse-engine", "--no-run", "--message-format", "json"]
+    for name in _BENCHES:
+        command += ["--bench", name]
+    ended = subprocess.run(command, cwd=_ROOT, check=False, capture_output=True, text=True)
+    if ended.returncode != 0:
+        return (ended.stderr.strip().splitlines() or ["cargo failed"])[-1]
+    built: dict[str, str] = {}
+    for line in ended.stdout.splitlines():
+        message: dict[str, Any] = json.loads(line)
+        if message.get("executable") and message["target"]["name"] in _BENCHES:
+            built[message["target"]["name"]] = message["executable"]
+    (scratch / _BUILT).write_text(json.dumps(built))
+    return None
+
+
+def cut_seconds_a_byte(scratch: Path, sample: bytes) -> float | None:
+    """Tell how long the engine's cutter takes over the bytes, on one thread."""
+    path = scratch / "to-cut"
+    path.write_bytes(sample)
+    told = _run(scratch, "cut", str(path))
+    path.unlink()
+    return None if told is None else told["seconds"] / told["bytes"]
+
+
+def lookups(scratch: Path, folder: Path, *, chunks: int, segments: int) -> dict[str, float] | None:
+    """Make a store of so many chunks and segments, and measure look-ups in it."""
+    return _run(scratch, "lookup", str(folder), str(chunks), str(segments))
+
+
+def _run(scratch: Path, name: str, *arguments: str) -> dict[str, float] | None:
+    """Run a Rust bench; its last line is a JSON object."""
     try:
-        engine = importlib.import_module("packhouse._engine")
-    except ImportError:
+        built: dict[str, str] = json.loads((scratch / _BUILT).read_text())
+    except FileNotFoundError:
         return None
-    found: Callable[..., Any] | None = getattr(engine, name, None)
-    return found
-
-
-def cut_seconds(blobs: Sequence[bytes]) -> float | None:
-    """Tell how long the engine's cutter takes over the blobs on one thread (`_engine.bench_cut(blob) -> seconds`)."""
-    hook = _hook("bench_cut")
-    return None if hook is None else sum(float(hook(blob)) for blob in blobs)
-
-
-def lookups(folder: Path, *, chunks: int, segments: int) -> dict[str, float] | None:
-    """Measure look-ups on a generated index.
-
-    By `_engine.bench_lookups(folder, chunks, segments, batch, threads) -> dict` where it exists, else by the Rust bench
-    `lookup`, whose last line of output is a JSON object. Either tells `lookups_per_second`, and may tell
-    `open_seconds` and `peak_bytes`.
-    """
-    hook = _hook("bench_lookups")
-    if hook is not None:
-        told: dict[str, float] = dict(hook(str(folder), chunks, segments, 1_000, 2))
-        return told
-    if not _LOOKUP_BENCH.exists() or shutil.which("cargo") is None:
-        return None
-    command = ["cargo", "bench", "-q", "-p", "packhouse-engine", "--bench", "lookup", "--"]
-    command += [str(folder), str(chunks), str(segments)]
-    ended = subprocess.run(command, cwd=_ROOT, check=True, capture_output=True, text=True)
-    measured: dict[str, float] = json.loads(ended.stdout.strip().splitlines()[-1])
-    return measured
+    ended = subprocess.run([built[name], *arguments], check=True, capture_output=True, text=True)
+    told: dict[str, float] = json.loads(ended.stdout.strip().splitlines()[-1])
+    return told

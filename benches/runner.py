@@ -90,7 +90,8 @@ def _run_variant(plan: Plan, case: Case, variant: str) -> Iterator[Outcome]:
 
 def _clear(scratch: Path) -> None:
     for path in scratch.iterdir():
-        shutil.rmtree(path)
+        if path.is_dir():
+            shutil.rmtree(path)
 
 
 def _run_task(plan: Plan, task: Task) -> Outcome:

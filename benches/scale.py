@@ -30,6 +30,7 @@ class Scale:
 
     name: str
     rounds: int
+    builds_rust: bool  # so that the engine can be measured from inside
     peer_seconds: float  # a peer that needed longer for one variant is not sent into another round
     timeout_seconds: float
     warm_bytes: int
@@ -61,6 +62,7 @@ _EVERYTHING = tuple(f"{kind}/{shape}" for shape in ("10KiB", "4MiB", "256MiB") f
 FULL = Scale(
     name="full",
     rounds=3,
+    builds_rust=True,
     peer_seconds=45.0,
     timeout_seconds=900.0,
     warm_bytes=4 * GIB,
@@ -86,6 +88,7 @@ FULL = Scale(
 QUICK = Scale(
     name="quick",
     rounds=1,
+    builds_rust=True,
     peer_seconds=5.0,
     timeout_seconds=60.0,
     warm_bytes=GIB,
@@ -111,6 +114,7 @@ QUICK = Scale(
 TINY = Scale(
     name="tiny",
     rounds=1,
+    builds_rust=False,
     peer_seconds=5.0,
     timeout_seconds=60.0,
     warm_bytes=MIB,

@@ -46,7 +46,7 @@ async def batch_limits(setting: Setting) -> Metrics:
     metrics["load_limit_mbs"] = min(metrics["read_mbs"], metrics["hash2_mbs"])
     metrics["save_limit_mbs"] = min(metrics["write_mbs"], metrics["hash2_mbs"])
     if kind in data.COMPRESSIBLE:
-        costs = stage_costs(kind, blobs, write_seconds_a_byte=seconds["write"] / shape.total)
+        costs = stage_costs(kind, blobs, scratch=setting.scratch, write_seconds_a_byte=seconds["write"] / shape.total)
         metrics |= costs
         metrics["save_limit_mbs"] = 2 / sum(costs[name] for name in costs if name.endswith("_seconds_a_byte")) / 1e6
     return metrics

@@ -26,6 +26,11 @@ class Setting:
     folder: Path
     round: int
 
+    @property
+    def scratch(self) -> Path:
+        """The run's folder, in which `folder` lies."""
+        return self.folder.parent
+
     def settle(self) -> None:
         """Write out what is dirty and let the disk come to rest before the clock runs."""
         disk.settle(self.folder, patience_seconds=self.scale.settle_seconds)

@@ -14,16 +14,16 @@ _SEGMENTS = 16
 
 
 async def run(_peer_class: type[Peer], setting: Setting) -> Metrics:
-    """Measure the engine by its own function or its Rust bench.
+    """Measure the engine by its Rust bench.
 
     Raises:
-        NotImplementedError: where it offers neither.
+        NotImplementedError: where that was not built.
     """
     folder = setting.folder / "index"
     folder.mkdir()
-    told = engine_hooks.lookups(folder, chunks=setting.scale.lookup_chunks, segments=_SEGMENTS)
+    told = engine_hooks.lookups(setting.scratch, folder, chunks=setting.scale.lookup_chunks, segments=_SEGMENTS)
     if told is None:
-        raise NotImplementedError("the engine offers no look-up bench yet")
+        raise NotImplementedError("its Rust bench was not built")
     return {"chunks": setting.scale.lookup_chunks, **told}
 
 
@@ -34,7 +34,7 @@ CASE = Case(
         Column("lookups_per_second", "look-ups/s"),
         Column("chunks", "chunks"),
         Column("open_seconds", "open s", 4),
-        Column("peak_bytes", "peak bytes"),
+        Column("held_bytes", "bytes held"),
     ),
     run=run,
     ours_alone=True,

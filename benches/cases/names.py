@@ -34,19 +34,18 @@ async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
     pages: list[float] = []
     listed = 0
     start = time.perf_counter()
-    async for _ in peer.list_names("run-000/"):
-        listed += 1
-        if listed % _PAGE == 0:
-            now = time.perf_counter()
-            pages.append(now - start)
-            start = now
+    async for page in peer.list_names("run-000/", page=_PAGE):
+        now = time.perf_counter()
+        listed += len(page)
+        pages.append(now - start)
+        start = now
     await peer.close()
     if listed != setting.scale.names:
         raise RuntimeError(f"listed {listed} names of {setting.scale.names}")
     return {
         "puts_per_second": quantile(speeds, 0.5),
-        "page_p50_ms": quantile(pages, 0.5) * 1e3 if pages else 0.0,
-        "page_max_ms": max(pages, default=0.0) * 1e3,
+        "page_p50_ms": quantile(pages, 0.5) * 1e3,
+        "page_max_ms": max(pages) * 1e3,
         "names": float(setting.scale.names * setting.scale.name_prefixes),
     }
 

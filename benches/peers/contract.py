@@ -92,5 +92,5 @@ class KeepsNames(Protocol):
     async def put_names(self, documents: Mapping[str, object]) -> None:
         """Put all documents in one durable batch."""
 
-    def list_names(self, prefix: str) -> AsyncIterator[str]:
-        """List the names under a prefix, in order."""
+    def list_names(self, prefix: str, *, page: int) -> AsyncIterator[list[str]]:
+        """List the names under a prefix, in order, so many at a time."""

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import packhouse
 from benches.peers.contract import Peer, Take
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from typing_extensions import Buffer
-
-
-_packhouse: Any = importlib.import_module("packhouse")
-if not hasattr(_packhouse, "open"):
-    raise ImportError("packhouse is not built")
 
 
 class PackhouseStore(Peer):
@@ -29,11 +24,11 @@ class PackhouseStore(Peer):
     blocks = False
     splits = True
 
-    store: Any
+    store: packhouse.BlobStore
 
     async def open(self) -> None:
         self._exits = AsyncExitStack()
-        self.store = await self._exits.enter_async_context(_packhouse.open(self.folder))
+        self.store = await self._exits.enter_async_context(packhouse.open(self.folder))
 
     async def close(self) -> None:
         await self._exits.aclose()
@@ -47,14 +42,14 @@ class PackhouseStore(Peer):
             del loaded
 
     async def load_range(self, key: str, start: int, stop: int) -> Buffer:
-        part: Buffer = await self.store.load_range(key, start, stop)
-        return part
+        return await self.store.load_range(key, start, stop)
 
     async def put_names(self, documents: Mapping[str, object]) -> None:
         """Put all documents in one durable batch."""
-        await self.store.names.put_many(documents)
+        await self.store.names.put_many(packhouse.Document(name, doc) for name, doc in documents.items())
 
-    async def list_names(self, prefix: str) -> AsyncIterator[str]:
-        """List the names under a prefix."""
-        async for name in self.store.names.list(prefix):
-            yield name
+    async def list_names(self, prefix: str, *, page: int) -> AsyncIterator[list[str]]:
+        """List the names under a prefix, page by page."""
+        names = self.store.names.list(prefix)
+        while found := await names.page(page):
+            yield found
