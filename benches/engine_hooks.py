@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[1]
-_BENCHES = ("cut", "lookup")
+_BENCHES = ("cut", "index")
 _BUILT = "engine-benches.json"
 
 
@@ -44,17 +45,18 @@ def cut_seconds_a_byte(scratch: Path, sample: bytes) -> float | None:
     return None if told is None else told["seconds"] / told["bytes"]
 
 
-def lookups(scratch: Path, folder: Path, *, chunks: int, segments: int) -> dict[str, float] | None:
-    """Make a store of so many chunks and segments, and measure look-ups in it."""
-    return _run(scratch, "lookup", str(folder), str(chunks), str(segments))
+def lookups(scratch: Path, folder: Path, *, chunks: int) -> dict[str, float] | None:
+    """Generate an index of so many chunks in a folder, and measure look-ups in it."""
+    return _run(scratch, "index", str(chunks), folder=folder)
 
 
-def _run(scratch: Path, name: str, *arguments: str) -> dict[str, float] | None:
+def _run(scratch: Path, name: str, *arguments: str, folder: Path | None = None) -> dict[str, float] | None:
     """Run a Rust bench; its last line is a JSON object."""
     try:
         built: dict[str, str] = json.loads((scratch / _BUILT).read_text())
     except FileNotFoundError:
         return None
-    ended = subprocess.run([built[name], *arguments], check=True, capture_output=True, text=True)
+    environment = {**os.environ, "PACKHOUSE_BENCH_DIR": str(folder or scratch)}
+    ended = subprocess.run([built[name], *arguments], check=True, capture_output=True, text=True, env=environment)
     told: dict[str, float] = json.loads(ended.stdout.strip().splitlines()[-1])
     return told

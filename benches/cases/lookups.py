@@ -10,8 +10,6 @@ from benches.cases.contract import Case, Column, Metrics, Setting
 if TYPE_CHECKING:
     from benches.peers.contract import Peer
 
-_SEGMENTS = 16
-
 
 async def run(_peer_class: type[Peer], setting: Setting) -> Metrics:
     """Measure the engine by its Rust bench.
@@ -21,10 +19,10 @@ async def run(_peer_class: type[Peer], setting: Setting) -> Metrics:
     """
     folder = setting.folder / "index"
     folder.mkdir()
-    told = engine_hooks.lookups(setting.scratch, folder, chunks=setting.scale.lookup_chunks, segments=_SEGMENTS)
+    told = engine_hooks.lookups(setting.scratch, folder, chunks=setting.scale.lookup_chunks)
     if told is None:
         raise NotImplementedError("its Rust bench was not built")
-    return {"chunks": setting.scale.lookup_chunks, **told}
+    return told
 
 
 CASE = Case(
@@ -34,7 +32,7 @@ CASE = Case(
         Column("lookups_per_second", "look-ups/s"),
         Column("chunks", "chunks"),
         Column("open_seconds", "open s", 4),
-        Column("held_bytes", "bytes held"),
+        Column("resident_kib", "KiB in memory"),
     ),
     run=run,
     ours_alone=True,
