@@ -92,7 +92,7 @@ format: .venv/.deps ## Format all sources
 # --- what it does ------------------------------------------------------------------------------------------------
 
 demo: build ## The main job on real data: save, save again, edit, load, compare
-	python examples/demo.py
+	python -m examples.demo
 
 bench: build .venv/.group-bench ## Measure against peers and the machine's limits
 	python -m benches $(BENCH_ARGS)

@@ -1,4 +1,18 @@
-"""The command `packhouse`: one file per command, nothing imported before it is used."""
+"""The command `packhouse`: one file per command, nothing imported before it is used.
+
+What the process exits with:
+
+| code | meaning |
+| --- | --- |
+| 0 | done |
+| 1 | the operation failed: a full or failing disk, a file that changed or vanished while it was read |
+| 2 | the command line makes no sense |
+| 3 | no such store, name or blob |
+| 4 | damage: stored bytes do not verify, or a blob in the index cannot be found whole |
+| 5 | refused: a store of another format, a store opened for reading only, a name that changed meanwhile |
+| 6 | the outcome is not known: what was to be saved may or may not be there; saving again makes it certain |
+| 130 | interrupted; what had been reported as saved is durable |
+"""
 
 from __future__ import annotations
 
@@ -8,7 +22,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line; what the process exits with is described in `packhouse.cli.exits`."""
+    """Run the command line and leave with one of the exit codes above."""
     from packhouse.cli.app import app
 
     sys.exit(app())

@@ -1,0 +1,48 @@
+"""What a command prints: JSON lines for programs, short lines for people."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+__all__ = ["bytes_text", "count_text", "emit_json", "emit_line", "note", "write"]
+
+
+def emit_json(document: dict[str, Any]) -> None:
+    """Print one document on one line and hand it on at once: what is printed has happened."""
+    import orjson
+
+    sys.stdout.buffer.write(orjson.dumps(document) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def emit_line(line: str) -> None:
+    """Print one line and hand it on at once; a file name that is not UTF-8 is printed as its bytes."""
+    sys.stdout.buffer.write(os.fsencode(line) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def write(content: bytes) -> None:
+    """Hand raw bytes on."""
+    sys.stdout.buffer.write(content)
+
+
+def note(line: str) -> None:
+    """Tell a person something; whoever reads standard output does not see it, and a pipe hears nothing."""
+    if sys.stderr.isatty():
+        sys.stderr.write(line + "\n")
+
+
+def bytes_text(count: float) -> str:
+    """Write a number of bytes for people: 999 B, 1.5 KiB, 23.4 GiB."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(count) < 1024 or unit == "TiB":
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError
+
+
+def count_text(count: int, noun: str) -> str:
+    """Write a count with its noun: 1 file, 12,345 files."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

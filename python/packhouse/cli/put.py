@@ -1,0 +1,142 @@
+"""`packhouse put`: save files, folders and standard input."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from packhouse.cli.meter import Meter
+from packhouse.cli.options import Json, Store
+from packhouse.cli.output import bytes_text, count_text, emit_json, emit_line, note
+from packhouse.cli.run import run
+from packhouse.cli.target import Kind, document_for
+
+if TYPE_CHECKING:
+    import packhouse
+
+__all__ = ["put"]
+
+# What an interrupted `put` of many files loses at most.
+_COMMIT_EVERY = 256 << 20
+
+
+def put(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Files and folders; - is standard input.", show_default=False)
+    ],
+    store: Store,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="Keep what is saved under this name.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Save files, folders and standard input; print `KEY  PATH` for each as soon as it is durable.
+
+    The lines of files are those of b3sum: a key is the BLAKE3 of the content. A folder's key is that of its manifest,
+    and its line ends in a slash. Files are committed every 256 MiB: after an interruption the same command goes on
+    where it stopped, because what is stored already is only hashed.
+    """
+    if name is not None and len(sources) != 1:
+        raise typer.BadParameter("a name is for one file or folder", param_hint="--name")
+    for source in sources:
+        if source != "-" and not Path(source).exists():
+            raise typer.BadParameter(f"{source}: no such file or folder", param_hint="PATH")
+    run(lambda: _put(store, sources, name, _Report(as_json=as_json)), as_json=as_json)
+
+
+@dataclass(slots=True)
+class _Report:
+    """Says what was saved, and keeps the sums for the last line."""
+
+    as_json: bool
+    items: int = 0
+    size: int = 0
+    stored: int = 0
+    existed: int = 0
+
+    def saved(self, path: str, kind: Kind, blob: packhouse.SavedBlob) -> None:
+        self.items += 1
+        self.size += blob.size
+        self.stored += blob.stored_size
+        self.existed += blob.existed
+        if self.as_json:
+            emit_json(
+                {
+                    "path": path,
+                    "kind": kind,
+                    "key": blob.key,
+                    "size": blob.size,
+                    "stored_size": blob.stored_size,
+                    "existed": blob.existed,
+                }
+            )
+        else:
+            emit_line(f"{blob.key}  {path}")
+
+    def close(self) -> None:
+        known = f", {self.existed:,} stored before" if self.existed else ""
+        note(f"{count_text(self.items, 'item')}, {bytes_text(self.size)}, {bytes_text(self.stored)} added{known}")
+
+
+async def _put(url: str, sources: list[str], name: str | None, report: _Report) -> None:
+    import packhouse
+
+    saved: packhouse.SavedBlob | None = None
+    kind: Kind = "blob"
+    async with packhouse.open(url, create=False) as store:
+        for what, group in itertools.groupby(sources, _what):
+            if what == "file":
+                saved = await _put_files(store, list(group), report)
+                continue
+            for source in group:
+                if what == "folder":
+                    kind = "tree"
+                    saved = await _put_folder(store, source)
+                    report.saved(source.rstrip("/") + "/", kind, saved)
+                else:
+                    saved = await _put_input(store)
+                    report.saved(source, "blob", saved)
+        if name is not None and saved is not None:
+            await store.names.put(name, document_for(kind, saved.key, saved.size), refs=(saved.key,))
+    report.close()
+
+
+def _what(source: str) -> str:
+    if source == "-":
+        return "input"
+    return "folder" if Path(source).is_dir() else "file"
+
+
+async def _put_files(store: packhouse.BlobStore, files: list[str], report: _Report) -> packhouse.SavedBlob:
+    """Save files that stand side by side on the command line, each reported when it is durable; return the last."""
+    total = sum(Path(file).stat().st_size for file in files)
+    paths = map(Path, files)
+    with Meter(count_text(len(files), "file"), total) as meter:
+        async with store.saving(paths, commit_every=_COMMIT_EVERY, progress=meter.follow) as results:
+            for file in files:
+                saved = await anext(results)
+                report.saved(file, "blob", saved)
+    return saved
+
+
+async def _put_folder(store: packhouse.BlobStore, folder: str) -> packhouse.SavedBlob:
+    """Save a folder. Its tree is one commit, so the files of a large one are committed piecewise before."""
+    files = [path for path in Path(folder).rglob("*") if path.is_file() and not path.is_symlink()]
+    total = sum(path.stat().st_size for path in files)
+    if total > _COMMIT_EVERY:
+        with Meter(f"{folder}: files", total) as meter:
+            async with store.saving(files, commit_every=_COMMIT_EVERY, progress=meter.follow) as results:
+                async for _ in results:
+                    pass
+    with Meter(folder, total) as meter:
+        return await store.save_tree(folder, progress=meter.follow)
+
+
+async def _put_input(store: packhouse.BlobStore) -> packhouse.SavedBlob:
+    """Save standard input as one blob."""
+    with Meter("standard input") as meter:
+        (saved,) = await store.save_blobs([sys.stdin.buffer], progress=meter.follow)
+    return saved

@@ -1,0 +1,66 @@
+"""What the documentation shows works: every block of every page, every example, every link inside."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs_page import RUNNABLE, SHELLS, blocks_of
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted(
+    (ROOT / "docs").rglob("*.md")
+)
+EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.py") if path.name != "__init__.py")
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def run(arguments: list[str], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PACKHOUSE_")}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment["PYTHONPATH"] = str(ROOT)
+    command = [sys.executable, "-W", "error", *arguments]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_code_copied_from_a_page_works(page: Path, tmp_path: Path) -> None:
+    blocks = list(blocks_of(page.read_text("utf-8")))
+    unclear = [block for block in blocks if block.language in SHELLS and block.excuse is None]
+    assert not unclear, "a shell block is run as `console`, or says `<!-- not run: why -->`"
+    if any(block.language in RUNNABLE and block.excuse is None for block in blocks):
+        run(["-m", "tests.docs_page", str(page)], tmp_path / "reader")
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
+def test_an_example_runs_as_it_is(example: Path, tmp_path: Path) -> None:
+    run([str(example)], tmp_path / "reader")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text("utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'(?:src|href)="([^"]+)"', text):
+        if "://" in target or target.startswith("#"):
+            continue
+        path, _, _anchor = target.partition("#")
+        assert (page.parent / path).exists(), f"{name_of(page)} links to {target}"
