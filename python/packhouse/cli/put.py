@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["put"]
 
-# What an interrupted `put` of many files loses at most.
-_COMMIT_EVERY = 256 << 20
-
 
 def put(
     sources: Annotated[
@@ -31,20 +28,24 @@ def put(
     ],
     store: Store,
     name: Annotated[str | None, typer.Option("--name", "-n", help="Keep what is saved under this name.")] = None,
+    commit_every: Annotated[
+        int, typer.Option(metavar="MIB", min=1, help="Commit files after so much: what an interruption loses at most.")
+    ] = 256,
     as_json: Json = False,
 ) -> None:
     """Save files, folders and standard input; print `KEY  PATH` for each as soon as it is durable.
 
     The lines of files are those of b3sum: a key is the BLAKE3 of the content. A folder's key is that of its manifest,
-    and its line ends in a slash. Files are committed every 256 MiB: after an interruption the same command goes on
-    where it stopped, because what is stored already is only hashed.
+    and its line ends in a slash. After an interruption the same command goes on where it stopped, because what is
+    stored already is only hashed.
     """
     if name is not None and len(sources) != 1:
         raise typer.BadParameter("a name is for one file or folder", param_hint="--name")
     for source in sources:
         if source != "-" and not Path(source).exists():
             raise typer.BadParameter(f"{source}: no such file or folder", param_hint="PATH")
-    run(lambda: _put(store, sources, name, _Report(as_json=as_json)), as_json=as_json)
+    report = _Report(as_json=as_json)
+    run(lambda: _put(store, sources, name, commit_every << 20, report), as_json=as_json)
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class _Report:
         note(f"{count_text(self.items, 'item')}, {bytes_text(self.size)}, {bytes_text(self.stored)} added{known}")
 
 
-async def _put(url: str, sources: list[str], name: str | None, report: _Report) -> None:
+async def _put(url: str, sources: list[str], name: str | None, commit_every: int, report: _Report) -> None:
     import packhouse
 
     saved: packhouse.SavedBlob | None = None
@@ -89,12 +90,12 @@ async def _put(url: str, sources: list[str], name: str | None, report: _Report) 
     async with packhouse.open(url, create=False) as store:
         for what, group in itertools.groupby(sources, _what):
             if what == "file":
-                saved = await _put_files(store, list(group), report)
+                saved = await _put_files(store, list(group), commit_every, report)
                 continue
             for source in group:
                 if what == "folder":
                     kind = "tree"
-                    saved = await _put_folder(store, source)
+                    saved = await _put_folder(store, source, commit_every)
                     report.saved(source.rstrip("/") + "/", kind, saved)
                 else:
                     saved = await _put_input(store)
@@ -110,25 +111,27 @@ def _what(source: str) -> str:
     return "folder" if Path(source).is_dir() else "file"
 
 
-async def _put_files(store: packhouse.BlobStore, files: list[str], report: _Report) -> packhouse.SavedBlob:
+async def _put_files(
+    store: packhouse.BlobStore, files: list[str], commit_every: int, report: _Report
+) -> packhouse.SavedBlob:
     """Save files that stand side by side on the command line, each reported when it is durable; return the last."""
     total = sum(Path(file).stat().st_size for file in files)
     paths = map(Path, files)
     with Meter(count_text(len(files), "file"), total) as meter:
-        async with store.saving(paths, commit_every=_COMMIT_EVERY, progress=meter.follow) as results:
+        async with store.saving(paths, commit_every=commit_every, progress=meter.follow) as results:
             for file in files:
                 saved = await anext(results)
                 report.saved(file, "blob", saved)
     return saved
 
 
-async def _put_folder(store: packhouse.BlobStore, folder: str) -> packhouse.SavedBlob:
+async def _put_folder(store: packhouse.BlobStore, folder: str, commit_every: int) -> packhouse.SavedBlob:
     """Save a folder. Its tree is one commit, so the files of a large one are committed piecewise before."""
     files = [path for path in Path(folder).rglob("*") if path.is_file() and not path.is_symlink()]
     total = sum(path.stat().st_size for path in files)
-    if total > _COMMIT_EVERY:
+    if total > commit_every:
         with Meter(f"{folder}: files", total) as meter:
-            async with store.saving(files, commit_every=_COMMIT_EVERY, progress=meter.follow) as results:
+            async with store.saving(files, commit_every=commit_every, progress=meter.follow) as results:
                 async for _ in results:
                     pass
     with Meter(folder, total) as meter:
