@@ -37,8 +37,8 @@ def installed_files(limit: int, most: int) -> list[tuple[Path, Path]]:
     return list(chosen.values())
 
 
-def _regular(path: os.PathLike[str]) -> Path | None:
-    found = Path(path)
+def _regular(path: object) -> Path | None:
+    found = Path(str(path))
     return found if found.is_file() and "__pycache__" not in found.parts else None
 
 

@@ -23,6 +23,7 @@ async def pieces_of(store: packhouse.BlobStore, key: str) -> AsyncIterator[bytes
         CorruptBlob: the chunks are whole, and together they are another content.
     """
     import blake3
+
     from packhouse.errors import CorruptBlob
 
     hasher = blake3.blake3(max_threads=blake3.blake3.AUTO)

@@ -57,12 +57,14 @@ class _Report:
     size: int = 0
     stored: int = 0
     existed: int = 0
+    last: tuple[Kind, packhouse.SavedBlob] | None = None
 
     def saved(self, path: str, kind: Kind, blob: packhouse.SavedBlob) -> None:
         self.items += 1
         self.size += blob.size
         self.stored += blob.stored_size
         self.existed += blob.existed
+        self.last = kind, blob
         if self.as_json:
             emit_json(
                 {
@@ -85,22 +87,18 @@ class _Report:
 async def _put(url: str, sources: list[str], name: str | None, commit_every: int, report: _Report) -> None:
     import packhouse
 
-    saved: packhouse.SavedBlob | None = None
-    kind: Kind = "blob"
     async with packhouse.open(url, create=False) as store:
         for what, group in itertools.groupby(sources, _what):
             if what == "file":
-                saved = await _put_files(store, list(group), commit_every, report)
+                await _put_files(store, list(group), commit_every, report)
                 continue
             for source in group:
                 if what == "folder":
-                    kind = "tree"
-                    saved = await _put_folder(store, source, commit_every)
-                    report.saved(source.rstrip("/") + "/", kind, saved)
+                    report.saved(source.rstrip("/") + "/", "tree", await _put_folder(store, source, commit_every))
                 else:
-                    saved = await _put_input(store)
-                    report.saved(source, "blob", saved)
-        if name is not None and saved is not None:
+                    report.saved(source, "blob", await _put_input(store))
+        if name is not None and report.last is not None:
+            kind, saved = report.last
             await store.names.put(name, document_for(kind, saved.key, saved.size), refs=(saved.key,))
     report.close()
 
@@ -111,18 +109,14 @@ def _what(source: str) -> str:
     return "folder" if Path(source).is_dir() else "file"
 
 
-async def _put_files(
-    store: packhouse.BlobStore, files: list[str], commit_every: int, report: _Report
-) -> packhouse.SavedBlob:
-    """Save files that stand side by side on the command line, each reported when it is durable; return the last."""
+async def _put_files(store: packhouse.BlobStore, files: list[str], commit_every: int, report: _Report) -> None:
+    """Save files that stand side by side on the command line, each reported when it is durable."""
     total = sum(Path(file).stat().st_size for file in files)
     paths = map(Path, files)
     with Meter(count_text(len(files), "file"), total) as meter:
         async with store.saving(paths, commit_every=commit_every, progress=meter.follow) as results:
             for file in files:
-                saved = await anext(results)
-                report.saved(file, "blob", saved)
-    return saved
+                report.saved(file, "blob", await anext(results))
 
 
 async def _put_folder(store: packhouse.BlobStore, folder: str, commit_every: int) -> packhouse.SavedBlob:

@@ -31,6 +31,7 @@ def run(command: Callable[[], Awaitable[None]], *, as_json: bool = False) -> Non
         typer.Exit: it failed; the exit code says how, the sentence is written.
     """
     import anyio
+
     from packhouse.errors import PackhouseError
 
     try:

@@ -35,8 +35,10 @@ def document_for(kind: Kind, key: str, size: int) -> dict[str, Any]:
 def kind_of(document: object) -> Kind | None:
     """Tell whether a name's document is one that `put --name` would have written."""
     match document:
-        case {"kind": "blob" | "tree" as kind, "key": str()}:
-            return kind
+        case {"kind": "blob", "key": str()}:
+            return "blob"
+        case {"kind": "tree", "key": str()}:
+            return "tree"
     return None
 
 
