@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import errors_table
 from tests.docs_page import RUNNABLE, SHELLS, blocks_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,6 +55,16 @@ def test_code_copied_from_a_page_works(page: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
 def test_an_example_runs_as_it_is(example: Path, tmp_path: Path) -> None:
     run([str(example)], tmp_path / "reader")
+
+
+def test_the_demo_runs(tmp_path: Path) -> None:
+    run(["-m", "examples.demo", "--folder", str(tmp_path / "demo"), "--megabytes", "5", "--rounds", "2"], tmp_path)
+
+
+def test_the_page_of_errors_lists_every_kind() -> None:
+    path = ROOT / "docs" / "errors.md"
+    text = path.read_text("utf-8")
+    assert errors_table.page(text) == text, "run `python -m scripts.errors_table`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -28,20 +28,23 @@ async def main(folder: Path, megabytes: int, rounds: int) -> None:
     """Run all steps; an AssertionError means that something did not come back as it was."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "store").mkdir(parents=True)
-    report = Report(folder / "store")
+    report = Report()
     report.console.print(f"packhouse {version('packhouse')}: a demonstration in {os.path.relpath(folder)}\n")
-    files = plain_copy(report, folder / "work", megabytes)
+    files = await plain_copy(report, folder / "work", megabytes)
 
-    async with packhouse.open(folder / "store") as store:
+    async with packhouse.open(str(folder / "store")) as store:
         saved = await save_files(report, store, files, "first save")
-        await save_files(report, store, files, "saved again, nothing changed")
+        await save_files(report, store, files, "saved again")
         edited = edit(files)
-        saved = await save_files(report, store, files, f"{INSERTED} B inserted into {edited.name}, saved again")
+        report.console.print(
+            f"  inserted {INSERTED} B in the middle of {edited.name}, {edited.stat().st_size / 1e6:.1f} MB"
+        )
+        saved = await save_files(report, store, files, "saved a third time")
         folders = material.two_versions_of_pip(folder / "versions")
         trees = [await save_folder(report, store, path) for path in folders]
         kept = await train(report, store, rounds)
 
-    async with packhouse.open(folder / "store", mode="r") as store:
+    async with packhouse.open(str(folder / "store"), mode="r") as store:
         await load_files(report, store, files, saved)
         await check_keys(report, files, saved)
         for tree, path in zip(trees, folders, strict=True):
@@ -53,16 +56,21 @@ async def main(folder: Path, megabytes: int, rounds: int) -> None:
     where_to_look_next(report, folder / "store")
 
 
-def plain_copy(report: Report, goal: Path, megabytes: int) -> list[Path]:
+async def plain_copy(report: Report, goal: Path, megabytes: int) -> list[Path]:
     """Make the working copy; copied once before, so that all later steps read from memory alike."""
     chosen = material.installed_files(megabytes * 1_000_000, 2500)
     for path, _ in chosen:
         path.read_bytes()
     goal.mkdir()
-    with report.step("plain copy of package files, each synced", grows=goal) as row:
+    async with report.step("plain copy, each file synced", grows=goal) as row:
         copies = material.copy_plainly(chosen, goal)
         row.items, row.size = len(copies), total_size(copies)
     return copies
+
+
+def folder_of(store: packhouse.BlobStore) -> Path:
+    """Return where a store is."""
+    return Path(store.url)
 
 
 def total_size(files: Sequence[Path]) -> int:
@@ -80,7 +88,7 @@ async def save_files(
     report: Report, store: packhouse.BlobStore, files: Sequence[Path], step: str
 ) -> list[packhouse.SavedBlob]:
     """Save all files in one atomic, durable batch."""
-    with report.step(step) as row:
+    async with report.step(step, grows=folder_of(store), store=store) as row:
         saved = await store.save_blobs(found(files))
         row.items, row.size = len(saved), sum(blob.size for blob in saved)
     return saved
@@ -97,7 +105,7 @@ def edit(files: Sequence[Path]) -> Path:
 
 async def save_folder(report: Report, store: packhouse.BlobStore, path: Path) -> packhouse.SavedBlob:
     """Save a folder under a name."""
-    with report.step(f"folder {path.name}") as row:
+    async with report.step(f"folder {path.name}", grows=folder_of(store), store=store) as row:
         tree = await store.save_tree(path)
         await store.names.put(
             f"folders/{path.name}", {"kind": "tree", "key": tree.key, "size": tree.size}, refs=[tree.key]
@@ -113,7 +121,7 @@ async def train(report: Report, store: packhouse.BlobStore, rounds: int) -> list
     steps = training.checkpoints(rounds)
     for number in range(1, rounds + 1):
         parts = await anyio.to_thread.run_sync(next, steps)
-        with report.step(f"checkpoint {number} of a model on the digits") as row:
+        async with report.step(f"checkpoint {number} of a model", grows=folder_of(store), store=store) as row:
             saved = await store.save_blobs(parts.values())
             layout = {name: blob.key for name, blob in zip(parts, saved, strict=True)}
             await store.names.put(f"model/checkpoint-{number:02}", layout, refs=list(layout.values()))
@@ -126,8 +134,10 @@ async def load_files(
     report: Report, store: packhouse.BlobStore, files: Sequence[Path], saved: Sequence[packhouse.SavedBlob]
 ) -> None:
     """Load all files back and compare them with the working copy, byte by byte."""
-    expected = [path.read_bytes() for path in files]
-    with report.step("everything loaded, verified and compared") as row:
+    async with report.step("plain read of the same files") as row:
+        expected = [path.read_bytes() for path in files]
+        row.items, row.size = len(files), sum(map(len, expected))
+    async with report.step("loaded, verified, compared") as row:
         number = 0
         async for key, data in store.load_blobs(saved):
             assert key == saved[number].key
@@ -139,7 +149,7 @@ async def load_files(
 
 async def check_keys(report: Report, files: Sequence[Path], saved: Sequence[packhouse.SavedBlob]) -> None:
     """Compare every key with the one that the independent BLAKE3 package finds."""
-    with report.step(f"keys checked with the package blake3 {version('blake3')}") as row:
+    async with report.step(f"keys checked by blake3 {version('blake3')}") as row:
         for path, blob in zip(files, saved, strict=True):
             assert blake3.blake3(path.read_bytes()).hexdigest() == blob.key, f"{path} has a wrong key"
         row.items, row.size = len(files), total_size(files)
@@ -149,7 +159,7 @@ async def restore_folder(
     report: Report, store: packhouse.BlobStore, tree: packhouse.SavedBlob, path: Path, goal: Path
 ) -> None:
     """Restore a folder and compare it with the original, names and contents."""
-    with report.step(f"folder {path.name} restored", grows=path) as row:
+    async with report.step(f"folder {path.name} restored") as row:
         await store.restore_tree(tree.key, goal / path.name)
         inside = sorted(file.relative_to(path) for file in path.rglob("*"))
         row.items, row.size = len(inside), total_size([path / name for name in inside if (path / name).is_file()])
@@ -160,7 +170,7 @@ async def restore_folder(
 
 async def load_checkpoints(report: Report, store: packhouse.BlobStore, kept: Sequence[tuple[str, bytes]]) -> None:
     """Load every part of every checkpoint and compare."""
-    with report.step("checkpoints loaded, verified and compared") as row:
+    async with report.step("checkpoints loaded, compared") as row:
         contents = iter(kept)
         async for key, data in store.load_blobs([key for key, _ in kept]):
             assert (key, data) == next(contents)
@@ -176,11 +186,11 @@ Everything came back as it was, and every key is the one that a second implement
 Speeds are this machine's in this moment; saves are durable (synced), loads verified, files come from the page cache.
 
 Look next at
-  .venv/bin/packhouse stat   --store {place}     what deduplication and compression did, and where not
-  .venv/bin/packhouse ls     --store {place} -l  the names
-  .venv/bin/packhouse verify --store {place}     read and check all of it
-  docs/quickstart.md, examples/                  use it
-  make test, make bench                          how it is tested, and how fast it is beside others""",
+  .venv/bin/packhouse stat   --store {place}      what deduplication and compression did, and where not
+  .venv/bin/packhouse ls     --store {place} -l   the names
+  .venv/bin/packhouse verify --store {place}      read and check all of it
+  docs/quickstart.md, examples/                             use it
+  make test, make bench                                     how it is tested, how fast it is beside others""",
         soft_wrap=True,
     )
 

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+import packhouse
+
 __all__ = ["Report", "Row", "disk_usage"]
 
 
 @dataclass(slots=True)
 class Row:
-    """One step: how many things of how many bytes it moved, what it added to the disk, how long it took."""
+    """One step: how many things of how many bytes it moved, what it added, how long it took."""
 
     step: str
     items: int = 0
     size: int = 0
-    added: int | None = None
+    added: int = 0
+    new: int | None = None
+    stored: int = 0
     seconds: float = 0.0
 
 
@@ -33,39 +37,54 @@ def disk_usage(folder: Path) -> int:
 
 @dataclass(slots=True)
 class Report:
-    """Collects the rows while the demo runs.
+    """Collects the rows while the demo runs."""
 
-    Args:
-        store: the store's folder; what it grows by is what a step adds.
-    """
-
-    store: Path
     console: Console = field(default_factory=lambda: Console(width=None if os.isatty(1) else 110, highlight=False))
     rows: list[Row] = field(default_factory=list)
 
-    @contextmanager
-    def step(self, step: str, *, grows: Path | None = None) -> Iterator[Row]:
-        """Time one step and measure what a folder, the store unless told, grew by."""
+    @asynccontextmanager
+    async def step(
+        self, step: str, *, grows: Path | None = None, store: packhouse.BlobStore | None = None
+    ) -> AsyncIterator[Row]:
+        """Time one step; what a folder and a store grew by is measured before and after, outside the time."""
         row = Row(step)
-        folder = grows or self.store
-        before = disk_usage(folder)
+        usage = disk_usage(grows) if grows else 0
+        before = await store.survey() if store else None
         began = time.perf_counter()
         yield row
         row.seconds = time.perf_counter() - began
-        row.added = disk_usage(folder) - before
+        row.added = disk_usage(grows) - usage if grows else 0
+        if store and before:
+            after = await store.survey()
+            row.new = after.chunk_bytes - before.chunk_bytes
+            row.stored = after.stored_bytes - before.stored_bytes
         self.rows.append(row)
         self.console.print(f"  {step}: {row.items:,} items, {row.size / 1e6:,.1f} MB in {row.seconds:.2f} s")
 
     def show(self) -> None:
         """Print all rows as a table."""
         table = Table("step", title="what it cost", title_justify="left")
-        for heading in ("items", "MB", "MB added on disk", "saved : added", "seconds", "MB/s"):
+        for heading in ("items", "MB", "dedup", "compression", "MB on disk", "seconds", "MB/s"):
             table.add_column(heading, justify="right")
         for row in self.rows:
-            added = f"{row.added / 1e6:,.2f}" if row.added else "0"
-            ratio = f"{row.size / row.added:,.1f} : 1" if row.added else "–"
-            speed = f"{row.size / 1e6 / row.seconds:,.0f}"
             table.add_row(
-                row.step, f"{row.items:,}", f"{row.size / 1e6:,.1f}", added, ratio, f"{row.seconds:.2f}", speed
+                row.step,
+                f"{row.items:,}",
+                f"{row.size / 1e6:,.1f}",
+                _ratio(row.size, row.new),
+                _ratio(row.new, row.stored),
+                f"{row.added / 1e6:,.2f}" if row.added else "",
+                f"{row.seconds:.2f}",
+                f"{row.size / 1e6 / row.seconds:,.0f}",
             )
         self.console.print(table)
+        self.console.print(
+            "dedup: bytes saved : bytes that were new; compression: new bytes : the same as stored;\n"
+            "MB on disk: what the folder grew by, in blocks, index and names included"
+        )
+
+
+def _ratio(whole: int | None, part: int | None) -> str:
+    if whole is None or part is None:
+        return ""
+    return f"{whole / part:,.1f} : 1" if part else "nothing new" if whole else ""
