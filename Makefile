@@ -114,10 +114,12 @@ fuzz: .venv/.deps ## Feed the parsers damaged bytes (SECONDS_EACH=60)
 wheel: need-rust .venv/.deps .venv/.group-wheel ## An abi3 wheel in dist/ (manylinux on Linux)
 	rm -rf dist
 	maturin build --release --locked --strip --out dist $(if $(filter Linux,$(shell uname -s)),--zig --compatibility manylinux_2_28)
+	python -m pytest -q tests/test_wheel.py
 	@ls -l dist
 
 docs: build .venv/.group-docs ## The documentation site in site/
-	mkdocs build --strict --quiet
+	python -m scripts.errors_table
+	zensical build --strict --clean
 	@echo "site/index.html"
 
 clean: ## Remove everything that was built; .venv too
