@@ -8,9 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-import packhouse.sync
-
 import packhouse
+import packhouse.sync
 
 
 def keep(store: packhouse.sync.BlobStore, name: str, path: Path) -> str:

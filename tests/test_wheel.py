@@ -33,11 +33,12 @@ def test_the_wheel_works_in_a_fresh_environment_without_rust(tmp_path: Path) -> 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     folders = environment["PATH"].split(os.pathsep)
     environment["PATH"] = os.pathsep.join(folder for folder in folders if shutil.which("cargo", path=folder) is None)
-    python = tmp_path / "fresh" / "bin" / "python"
-    for command in (
+    python: Path = tmp_path / "fresh" / "bin" / "python"
+    commands: list[list[str | Path]] = [
         [sys.executable, "-m", "venv", tmp_path / "fresh"],
         [python, "-m", "pip", "install", "--quiet", wheel],
         [python, "-c", PROGRAM],
         [tmp_path / "fresh" / "bin" / "packhouse", "stat", "--store", "store"],
-    ):
+    ]
+    for command in commands:
         subprocess.run(command, cwd=tmp_path, env=environment, check=True)
