@@ -64,6 +64,44 @@ impl FilterShape {
     }
 }
 
+/// A key made ready to be asked for in many filters: all but the place of its line is the same in each.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyBits {
+    prefix: u64,
+    line: u64,
+    mask: [u64; 8],
+}
+
+impl KeyBits {
+    /// Make a key ready.
+    pub fn of(key: &Digest) -> Self {
+        let [_, line, bits, _] = words(key);
+        let mut mask = [0_u64; 8];
+        for i in 0..PROBES {
+            let bit = bits.checked_shr(u32::try_from(i).unwrap_or(0).saturating_mul(9)).unwrap_or(0) % LINE_BITS;
+            if let Some(word) = mask.get_mut(usize::try_from(bit / 64).unwrap_or(0)) {
+                *word |= 1 << (bit % 64);
+            }
+        }
+        Self { prefix: key.prefix(), line, mask }
+    }
+
+    /// Its block in a filter of this shape, and the line in the block.
+    #[inline]
+    pub fn place(&self, shape: &FilterShape) -> (u64, usize) {
+        let line = scale(self.line, shape.lines_in_block);
+        (scale(self.prefix, shape.blocks), usize::try_from(line).unwrap_or(usize::MAX))
+    }
+
+    /// Whether a line has all its bits: `false` is certain.
+    #[inline]
+    pub fn are_in(&self, line: &[u8; LINE]) -> bool {
+        let words = line.as_chunks::<8>().0;
+        // Without a branch: the lines of many filters can be on their way from memory at once.
+        words.iter().zip(self.mask).fold(0, |missing, (word, mask)| missing | (mask & !u64::from_le_bytes(*word))) == 0
+    }
+}
+
 impl Probe {
     /// Whether the key may be in the segment, by the opened body of its block: `false` is certain.
     ///

@@ -35,7 +35,7 @@ pub use damage::DamageNote;
 pub use entry::Entry;
 pub use envelope::Envelope;
 pub use fanout::{FanoutBuilder, FanoutShape};
-pub use filter::{FilterBuilder, FilterShape, Probe};
+pub use filter::{FilterBuilder, FilterShape, KeyBits, Probe};
 pub use footer::Footer;
 pub use frame::{Codec, FrameHeader, FrameKind};
 pub use layout::{Layout, Section};

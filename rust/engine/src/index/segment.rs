@@ -15,7 +15,8 @@ use crate::format::filter::LINE;
 use crate::format::rows::{PACK_ROW, PIN_ROW, PinRow};
 use crate::format::segment::SEGMENT_TRAILER;
 use crate::format::{
-    BatchRecord, BlobEntry, Entry, FanoutShape, FilterShape, Layout, PackRow, Section, SegmentName, SegmentTrailer,
+    BatchRecord, BlobEntry, Entry, FanoutShape, FilterShape, KeyBits, Layout, PackRow, Section, SegmentName,
+    SegmentTrailer,
 };
 use crate::id::Id;
 use crate::{Error, Kind, Result};
@@ -123,9 +124,9 @@ impl Segment {
         &self.layout
     }
 
-    /// Add every entry of a chunk or node to `out`.
+    /// Add every entry of a chunk or node to `out`. Ask `may_hold` first: it says at little cost that there is none.
     pub(crate) fn chunks(&self, digest: &Digest, out: &mut Vec<Entry>) -> Result<()> {
-        if self.name.entries == 0 || !self.may_hold(digest)? {
+        if self.name.entries == 0 {
             return Ok(());
         }
         let shape = FanoutShape::new(self.name.entries);
@@ -144,7 +145,7 @@ impl Segment {
 
     /// Add every entry of a large blob to `out`.
     pub(crate) fn blobs(&self, key: &Digest, out: &mut Vec<BlobEntry>) -> Result<()> {
-        if self.name.blobs == 0 || !self.may_hold(key)? {
+        if self.name.blobs == 0 || !self.may_hold(&KeyBits::of(key))? {
             return Ok(());
         }
         let shape = FanoutShape::new(self.name.blobs);
@@ -161,23 +162,27 @@ impl Segment {
         )
     }
 
-    fn may_hold(&self, key: &Digest) -> Result<bool> {
-        let probe = self.filter_shape.locate(key);
+    /// Whether the filter lets a key pass: `false` is certain.
+    #[inline]
+    pub(crate) fn may_hold(&self, key: &KeyBits) -> Result<bool> {
+        if self.filter_shape.blocks() == 0 {
+            return Ok(false);
+        }
         let section = &self.layout.filter;
+        let (block, line) = key.place(&self.filter_shape);
+        let in_block = line.saturating_mul(LINE);
+        let short = || self.bad("has a filter shorter than its name says");
         match self.resident(section, &self.filter)? {
             Some(bytes) => {
-                let line = probe
-                    .block
-                    .saturating_mul(BLOCK as u64)
-                    .saturating_add((probe.line as u64).saturating_mul(LINE as u64));
-                let line = usize::try_from(line).ok().and_then(|at| bytes.get(at..)?.first_chunk::<LINE>());
-                let line = line.ok_or_else(|| self.bad("has a filter shorter than its name says"))?;
-                Ok(probe
-                    .bits
-                    .iter()
-                    .all(|bit| line.get(usize::from(bit / 8)).is_some_and(|byte| byte & (1 << (bit % 8)) != 0)))
+                let at =
+                    usize::try_from(block.saturating_mul(BLOCK as u64)).unwrap_or(usize::MAX).saturating_add(in_block);
+                let line = bytes.get(at..).and_then(|rest| rest.first_chunk()).ok_or_else(short)?;
+                Ok(key.are_in(line))
             }
-            None => self.block(section, probe.block, |body| probe.may_hold(body)),
+            None => self.block(section, block, |body| {
+                let line = body.get(in_block..).and_then(|rest| rest.first_chunk()).ok_or_else(short)?;
+                Ok(key.are_in(line))
+            }),
         }
     }
 
