@@ -3,24 +3,31 @@
 The committer is a task of the store; callers only wait. Until the commit of a batch is issued a cancelled caller takes
 it back. From then on the caller waits for the outcome, whatever cancels it: a batch that became visible returns its
 result (the cancellation is not undone on the caller's behalf), one that did not raises the cancellation.
+
+Commits add small segments to the index. When there are too many, the committer has them merged beside the next commits.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
 import anyio
 
+from packhouse._engine import Cancel
 from packhouse.blobs.jobs import Jobs, wait_out
-from packhouse.errors import CommitUncertain, StoreClosed
+from packhouse.errors import CommitUncertain, PackhouseError, StoreClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from packhouse._engine import Batch, Cancel, Saved, Store
+    from packhouse._engine import Batch, Saved, Store
+    from packhouse.blobs.jobs import Job
 
 __all__ = ["Committer", "Request"]
+
+_log = logging.getLogger("packhouse")
 
 
 class Request:
@@ -63,6 +70,7 @@ class Committer:
         self._queue: list[Request] = []
         self._wake = anyio.Event()
         self._thread = anyio.CapacityLimiter(1)
+        self._merging: Job[bool] | None = None
         self._closed = False
         self.commits = 0
         self.wait_seconds = 0.0
@@ -122,7 +130,8 @@ class Committer:
         self.commits += 1
         interruption = await wait_out(job.ended)
         try:
-            job.outcome()
+            if job.outcome():
+                self._merge()
         except Exception as error:  # noqa: BLE001 - it goes to every caller that has no outcome of its own
             for request in requests:
                 if request.saved is None and request.error is None:
@@ -133,9 +142,28 @@ class Committer:
         if interruption is not None:
             raise interruption
 
+    def _merge(self) -> None:
+        """Have segments merged in a thread of its own, one merge at a time; commits go on meanwhile."""
+        if self._merging is not None or self._closed:
+            return
+        cancel = Cancel()
+        self._merging = self._jobs.start(lambda: self._engine.maintain(cancel), cancel, on_end=self._merged)
 
-def _commit_all(engine: Store, requests: Sequence[Request]) -> None:
-    """Commit in one go, in a worker thread; each request gets its own outcome."""
+    def _merged(self) -> None:
+        job, self._merging = self._merging, None
+        if job is None:
+            return
+        try:
+            job.outcome()
+        except StoreClosed:
+            return
+        except PackhouseError as error:
+            # Nothing is lost: the inputs stay, look-ups take longer, the next commit has it tried again.
+            _log.warning("merging the index failed: %s", error)
+
+
+def _commit_all(engine: Store, requests: Sequence[Request]) -> bool:
+    """Commit in one go, in a worker thread; each request gets its own outcome. Says whether the index wants merging."""
     ready: list[Request] = []
     for request in requests:
         try:
@@ -152,7 +180,7 @@ def _commit_all(engine: Store, requests: Sequence[Request]) -> None:
             continue
         ready.append(request)
     if not ready:
-        return
+        return False
     for request, outcome in zip(
         ready, engine.commit([request.batch for request in ready if request.batch]), strict=True
     ):
@@ -160,6 +188,7 @@ def _commit_all(engine: Store, requests: Sequence[Request]) -> None:
             request.error = outcome
         else:
             request.saved = outcome
+    return engine.is_crowded()
 
 
 def _withdraw(requests: Sequence[Request]) -> None:

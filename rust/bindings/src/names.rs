@@ -75,17 +75,16 @@ impl Names {
         let (store, engine) = self.engine(py)?;
         let read = changes.iter().map(|change| read(py, change)).collect::<PyResult<Vec<_>>>()?;
         let outcomes = detached(py, || {
-            let refs: Vec<(Digest, Option<_>)> =
-                read.iter().flat_map(|one| &one.refs).map(|key| (*key, None)).collect();
+            let refs: Vec<Digest> = read.iter().flat_map(|one| &one.refs).copied().collect();
             check_refs(&store, &refs, &cancel.flag)?;
             let patience = Patience { cancel: cancel.flag.clone(), deadline: None };
             let changes: Vec<Change<'_>> = read.iter().map(Read::change).collect();
             let mut outcomes = engine.apply(store.writer_id()?, &changes, &patience)?;
             // What was written keeps its blobs alive from now on; whether it came in time is known only afterwards.
             for (one, outcome) in read.iter().zip(&mut outcomes) {
-                let refs: Vec<_> = one.refs.iter().map(|key| (*key, None)).collect();
+                let refs = &one.refs;
                 if let (false, Ok(_), Err(error)) =
-                    (refs.is_empty(), &outcome, check_refs(&store, &refs, &packhouse_engine::Cancel::new()))
+                    (refs.is_empty(), &outcome, check_refs(&store, refs, &packhouse_engine::Cancel::new()))
                 {
                     let text = format!("put {:?}: it is written, but a blob that it names went meanwhile", one.name);
                     *outcome = Err(error.recast(Kind::Uncertain, "refs-lost", &text));
@@ -184,18 +183,14 @@ fn version_of(py: Python<'_>, version: &str) -> PyResult<Id> {
 }
 
 /// Every key that a document names must have its blob.
-fn check_refs(
-    store: &store::Store,
-    refs: &[(Digest, Option<packhouse_engine::format::Locator>)],
-    cancel: &packhouse_engine::Cancel,
-) -> Result<()> {
+fn check_refs(store: &store::Store, refs: &[Digest], cancel: &packhouse_engine::Cancel) -> Result<()> {
     if refs.is_empty() {
         return Ok(());
     }
-    let found = store.locate(refs, cancel)?;
-    match refs.iter().zip(found).find(|(_, found)| found.is_none()) {
+    let found = store.are_whole(refs, cancel)?;
+    match refs.iter().zip(found).find(|(_, whole)| !whole) {
         None => Ok(()),
-        Some(((key, _), _)) => {
+        Some((key, _)) => {
             let text = format!("no blob has the key {key}, which a document is to keep alive");
             Err(packhouse_engine::Error::new(Kind::NotFound, "ref-not-found", text))
         }

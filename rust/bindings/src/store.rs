@@ -89,6 +89,17 @@ impl Store {
         outcomes.collect()
     }
 
+    /// Whether the index has grown so many segments that `maintain` would merge some.
+    fn is_crowded(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.engine(py)?.is_crowded())
+    }
+
+    /// Merge segments where there are too many; whether any were.
+    fn maintain(&self, py: Python<'_>, cancel: &Cancel) -> PyResult<bool> {
+        let engine = self.engine(py)?;
+        detached(py, || engine.maintain(&cancel.flag))
+    }
+
     /// Whether a batch was committed; None when it cannot be told any more.
     fn committed(&self, py: Python<'_>, batch_id: &str) -> PyResult<Option<bool>> {
         let (engine, id) = (self.engine(py)?, text::id(py, batch_id)?);
