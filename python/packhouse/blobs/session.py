@@ -88,6 +88,7 @@ class Session:
         tiny = self._batch is None and size <= _TINY and not any(hasattr(item, "piece") for item in items)
         if tiny:
             request = Request(lambda: self._filled(items), self._cancel)
+            self._tally.add(len(items), size)  # a callback that raises does so while everything can be withdrawn
         else:
             if items or self._batch is None:
                 await self.put(items, size)
@@ -95,8 +96,6 @@ class Session:
             request = Request(self._made, self._cancel)
         saved = await self._core.committer.commit(request)
         self._core.sessions.discard(self)
-        if tiny:
-            self._tally.add(len(items), size)
         return saved
 
     async def withdraw(self) -> None:

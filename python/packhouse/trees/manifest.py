@@ -1,7 +1,7 @@
 r"""What a saved folder looks like as a blob.
 
-The manifest is text: a first line `packhouse-tree 1`, then one JSON object per line, parents before what is in them, in
-the order of the paths' bytes:
+The manifest is text: a first line `packhouse-tree 1`, then one JSON object per line, a folder before what is in it, the
+names in a folder in the order of their bytes:
 
     {"path":"a","type":"dir","mode":493}
     {"path":"a/b.bin","type":"file","mode":420,"size":10,"key":"<64 hex>"}
