@@ -19,8 +19,6 @@ class StoreStats:
     """Bytes of the blobs that were saved."""
     bytes_stored: int
     """Bytes that were added to packs for them."""
-    bytes_surplus: int
-    """Bytes that were stored although another writer stored the same meanwhile."""
     commits: int
     """Commits that were published."""
     batches: int

@@ -328,6 +328,7 @@ impl Inner {
             let _ = self.poison.set(error.clone());
             return Err(Failure::After(error));
         }
+        add(&self.counters.commits, 1);
         // The commit holds. That this process cannot open its segment concerns later look-ups only, which list again.
         let _ = self.levels.add(level, name);
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::frames::{Job, Task, plan};
 use super::locate::{Located, Piece, What};
 use super::pipeline::{self, lock};
+use super::stats::add;
 use super::{Inner, Store, internal};
 use crate::cancel::Cancel;
 use crate::digest;
@@ -34,6 +35,11 @@ impl Store {
                 *result = cancel.check().and_then(|()| inner.second_try(found, out));
             }
         }
+        let loaded = results.iter().zip(located).filter(|(result, _)| result.is_ok());
+        let (count, bytes) =
+            loaded.fold((0_u64, 0_u64), |(n, sum), (_, found)| (n.saturating_add(1), sum.saturating_add(found.size)));
+        add(&inner.counters.blobs_loaded, count);
+        add(&inner.counters.bytes_loaded, bytes);
         results
     }
 

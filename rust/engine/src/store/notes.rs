@@ -3,6 +3,7 @@
 use std::sync::{PoisonError, RwLock};
 
 use super::Inner;
+use super::stats::add;
 use crate::disk::Disk;
 use crate::error::At;
 use crate::format::damage::DamageNote;
@@ -69,6 +70,9 @@ impl Inner {
     pub(crate) fn note_damage(&self, entry: &Entry) {
         let fresh =
             self.notes.damaged.write().unwrap_or_else(PoisonError::into_inner).insert((entry.pack, entry.offset));
+        if fresh {
+            add(&self.counters.damaged_frames, 1);
+        }
         if fresh && self.writable && !planted("damage-not-noted") {
             let note = DamageNote { pack: entry.pack, offset: entry.offset, len: entry.frame_len() };
             // A note that cannot be written changes nothing: the next reader finds the damage, too.

@@ -38,8 +38,6 @@ counters! {
     bytes_saved,
     /// Bytes that were added to packs for them.
     bytes_stored,
-    /// Bytes of frames that were stored although another writer stored the same meanwhile.
-    bytes_surplus,
     /// Commits that were published.
     commits,
     /// Batches in them.
