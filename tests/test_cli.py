@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -164,6 +165,32 @@ def test_a_reader_that_leaves_early_is_no_error_message(shell: Shell) -> None:
     done = subprocess.run(["bash", "-c", f"'{COMMAND}' cat large | head -c 10"], capture_output=True, check=False)
     assert len(done.stdout) == 10
     assert done.stderr == b""
+
+
+def test_progress_is_drawn_for_people_only_and_only_after_a_second(shell: Shell) -> None:
+    content = noise(1_000_000)
+
+    def put(seconds: float) -> bytes:
+        terminal, stderr = os.openpty()
+        command: list[str | Path] = [COMMAND, "put", "-"]
+        putting = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=stderr, stdout=subprocess.DEVNULL)
+        os.close(stderr)
+        assert putting.stdin is not None
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            putting.stdin.write(content)
+            time.sleep(0.02)
+        putting.stdin.close()
+        drawn = b""
+        with contextlib.suppress(OSError):  # how a terminal says that nobody writes to it any more
+            while piece := os.read(terminal, 65536):
+                drawn += piece
+        os.close(terminal)
+        assert putting.wait() == 0
+        return drawn
+
+    assert b"standard input" in put(4)
+    assert b"standard input" not in put(0)
 
 
 def test_names_are_listed_and_a_name_is_for_one_thing(shell: Shell) -> None:

@@ -226,6 +226,23 @@ async def test_progress_counts_what_is_done(store: packhouse.BlobStore) -> None:
     assert steps[-1].size == 30_000_000
 
 
+async def test_progress_counts_the_bytes_of_files_and_streams(store: packhouse.BlobStore, tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(bytes(20_000_000) + b"small")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            await anyio.sleep(0.3)
+            yield bytes(9_000_000)
+
+    steps: list[packhouse.Progress] = []
+    await store.save_blobs([path, pieces(), b"bytes"], progress=steps.append)
+    assert steps[-1].blobs == 3
+    assert steps[-1].size == 47_000_010
+    assert len({step.size for step in steps}) > 2, "nothing was told before the end"
+    assert [step.size for step in steps] == sorted(step.size for step in steps)
+
+
 async def test_verify_finds_a_flipped_byte_and_saving_again_heals_it(folder: Path) -> None:
     data = os.urandom(2_000_000)
     async with packhouse.open(folder) as store:

@@ -20,7 +20,7 @@ class Progress(NamedTuple):
 
 
 ProgressCallback: TypeAlias = Callable[[Progress], object]
-"""Called on the event loop, at most once per group of blobs: it must not block."""
+"""Called on the event loop, after each group of blobs and, within a large one, a few times a second; must not block."""
 
 
 class Tally:
@@ -33,6 +33,11 @@ class Tally:
         self._total = total or None
         self._blobs = 0
         self._size = 0
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody wants to know."""
+        return self._callback is not None
 
     def add(self, blobs: int, size: int) -> None:
         """Note that so many more blobs and bytes are done."""

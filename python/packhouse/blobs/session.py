@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio
+
 from packhouse._engine import Batch, Cancel, Saved
 from packhouse.blobs.commits import Request
 from packhouse.blobs.jobs import Job, wait_out
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "Source"]
 
 _TINY = 256 << 10
+_TELL_EVERY = 0.2
 
 
 class Session:
@@ -40,6 +43,7 @@ class Session:
         self._job: Job[Any] | None = None
         self._counts = (0, 0)
         self.streamed = 0
+        self._told = 0
         core.sessions.add(self)
 
     async def put(self, items: Sequence[Buffer | Source], size: int) -> None:
@@ -64,7 +68,7 @@ class Session:
         slot = await self._do(Batch.begin_stream)
         while piece:
             await self.settle()
-            self._start(_writing(slot, piece, self._cancel), (0, len(piece)))
+            self._start(_writing(slot, piece, self._cancel), (0, 0))
             self.streamed += len(piece)
             piece, following = following, await source.piece() if following else b""
         await self.settle()
@@ -75,9 +79,24 @@ class Session:
         job = self._job
         if job is None:
             return
+        if self._tally.wanted:
+            await self._follow(job)
         await job.result()
         self._job = None
         self._tally.add(*self._counts)
+        self._tell()
+
+    async def _follow(self, job: Job[Any]) -> None:
+        """Tell how far a job is that reads sources. A cancellation goes on; `withdraw` waits for the job."""
+        while not job.ended.is_set():
+            with anyio.move_on_after(_TELL_EVERY):
+                await job.ended.wait()
+            self._tell()
+
+    def _tell(self) -> None:
+        told, self._told = self._told, self.streamed
+        if self._told > told:
+            self._tally.add(0, self._told - told)
 
     async def commit(self, items: Sequence[Buffer | Source], size: int) -> Saved:
         """Add the last group and have everything committed.

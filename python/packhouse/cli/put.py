@@ -29,7 +29,12 @@ def put(
     store: Store,
     name: Annotated[str | None, typer.Option("--name", "-n", help="Keep what is saved under this name.")] = None,
     commit_every: Annotated[
-        int, typer.Option(metavar="MIB", min=1, help="Commit files after so much: what an interruption loses at most.")
+        int,
+        typer.Option(
+            metavar="MIB",
+            min=1,
+            help="Commit files after so much: what an interruption loses at most. Folders: every GiB.",
+        ),
     ] = 256,
     as_json: Json = False,
 ) -> None:
@@ -94,7 +99,7 @@ async def _put(url: str, sources: list[str], name: str | None, commit_every: int
                 continue
             for source in group:
                 if what == "folder":
-                    report.saved(source.rstrip("/") + "/", "tree", await _put_folder(store, source, commit_every))
+                    report.saved(source.rstrip("/") + "/", "tree", await _put_folder(store, source))
                 else:
                     report.saved(source, "blob", await _put_input(store))
         if name is not None and report.last is not None:
@@ -119,16 +124,10 @@ async def _put_files(store: packhouse.BlobStore, files: list[str], commit_every:
                 report.saved(file, "blob", await anext(results))
 
 
-async def _put_folder(store: packhouse.BlobStore, folder: str, commit_every: int) -> packhouse.SavedBlob:
-    """Save a folder. Its tree is one commit, so the files of a large one are committed piecewise before."""
-    files = [path for path in Path(folder).rglob("*") if path.is_file() and not path.is_symlink()]
-    total = sum(path.stat().st_size for path in files)
-    if total > commit_every:
-        with Meter(f"{folder}: files", total) as meter:
-            async with store.saving(files, commit_every=commit_every, progress=meter.follow) as results:
-                async for _ in results:
-                    pass
-    with Meter(folder, total) as meter:
+async def _put_folder(store: packhouse.BlobStore, folder: str) -> packhouse.SavedBlob:
+    """Save a folder as a tree, which commits what it has every GiB."""
+    files = (path for path in Path(folder).rglob("*") if path.is_file() and not path.is_symlink())
+    with Meter(folder, sum(path.stat().st_size for path in files)) as meter:
         return await store.save_tree(folder, progress=meter.follow)
 
 
