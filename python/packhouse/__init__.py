@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 
 from packhouse.blobs.loading import LoadedBlobs
+from packhouse.blobs.opening import open_store as open  # noqa: A004 - packhouse.open is the door
 from packhouse.blobs.options import StoreOptions
 from packhouse.blobs.progress import Progress
 from packhouse.blobs.reader import BlobReader
@@ -20,7 +21,6 @@ from packhouse.blobs.records import KeyWithLocator, LoadedBlob, SavedBlob
 from packhouse.blobs.saving import Saving
 from packhouse.blobs.stats import StoreStats
 from packhouse.blobs.store import BlobStore
-from packhouse.blobs.store import open_store as open  # noqa: A004 - packhouse.open is the door
 from packhouse.blobs.survey import BlobAnatomy, StoredBlob, StoreSurvey
 from packhouse.blobs.verifying import Finding, VerifyReport
 from packhouse.errors import (

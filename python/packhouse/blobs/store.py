@@ -1,4 +1,4 @@
-"""`packhouse.open`, and the store it opens."""
+"""A store of blobs, as its users see it."""
 
 from __future__ import annotations
 
@@ -35,35 +35,7 @@ if TYPE_CHECKING:
     from packhouse.blobs.sources import BlobSource
     from packhouse.blobs.survey import BlobAnatomy, StoredBlob, StoreSurvey
 
-__all__ = ["BlobStore", "core_of", "open_store"]
-
-
-def open_store(
-    url: str | os.PathLike[str],
-    *,
-    mode: Mode = "a",
-    create: bool = True,
-    options: StoreOptions | None = None,
-) -> BlobStore:
-    """Open a store: `async with packhouse.open(url) as store`.
-
-    Opening writes nothing into a store that exists. One handle serves many tasks at once; several processes may open
-    the same folder. What is still being saved when the block ends is withdrawn unless its commit was already issued.
-
-    Args:
-        url: a path (missing parents are created), `file:///path`, or `memory://` for a store that lives as long as its
-            handle.
-        mode: `"a"` to read and write, `"r"` to read and never write anything.
-        create: make a store where there is none.
-        options: budget, threads, and the settings of a new store.
-
-    Raises:
-        InvalidInput: an argument that cannot be used.
-        StoreNotFound: on entering: no store is there, or other things are.
-        UnsupportedStore: on entering: the store needs a newer version.
-        StorageError: on entering: the operating system refused.
-    """
-    return BlobStore(url, mode=mode, create=create, options=options)
+__all__ = ["BlobStore"]
 
 
 class BlobStore:
@@ -414,20 +386,6 @@ class BlobStore:
             disk = _engine.Disk.folder(path, create)
         threads = options.threads or len(os.sched_getaffinity(0))
         return _engine.Store.open(disk, write, create, options.shared, threads, options.settings())
-
-
-def core_of(store: BlobStore, writing: str | None = None) -> Core:
-    """Return the inside of an open store, for the sync facade.
-
-    Args:
-        store: open.
-        writing: the name of an operation that writes.
-
-    Raises:
-        StoreClosed: it is not open.
-        ReadOnlyStore: it is to be written and was opened for reading.
-    """
-    return store._opened() if writing is None else store._writable(writing)  # noqa: SLF001 - one door to it
 
 
 def _close(core: Core) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from packhouse.blobs import survey
 from packhouse.blobs.loading import LoadedBlobs as AsyncLoadedBlobs
+from packhouse.blobs.opening import core_of
 from packhouse.blobs.progress import ProgressCallback, Tally
 from packhouse.blobs.store import BlobStore as AsyncBlobStore
-from packhouse.blobs.store import core_of
 from packhouse.sync.loading import BlobReader, LoadedBlobs, SyncKeys
 from packhouse.sync.names import Names
 from packhouse.sync.portal import Portal
