@@ -39,6 +39,8 @@ class VerifyReport(NamedTuple):
     """Frames decoded and held against their digests."""
     large_blobs: int
     """Large blobs put together and held against their keys."""
+    documents: int
+    """Named documents held against their checksums."""
     bytes: int
     """Bytes of packs read."""
     unlisted_packs: int

@@ -226,6 +226,7 @@ impl Store {
         told.set_item("frames", report.frames)?;
         told.set_item("large_blobs", report.large_blobs)?;
         told.set_item("bytes", report.bytes)?;
+        told.set_item("documents", report.documents)?;
         told.set_item("unlisted_packs", report.unlisted_packs)?;
         let findings = report.findings.into_iter().map(|finding| (finding.cause, finding.path, finding.text));
         told.set_item("findings", findings.collect::<Vec<_>>())?;

@@ -30,6 +30,8 @@ pub(crate) fn level_dir(level: u8) -> String {
 pub(crate) struct Snapshot {
     /// Counts the changes that this process has seen.
     pub(crate) generation: u64,
+    /// Counts the times that segments this process knew were gone, merged as a rule.
+    pub(crate) losses: u64,
     /// Level 0 first.
     pub(crate) segments: Vec<Arc<Segment>>,
     /// Segments whose file begins with a small pack, by the pack's id.
@@ -46,14 +48,14 @@ pub(crate) struct Found<T> {
 }
 
 impl Snapshot {
-    fn new(generation: u64, segments: Vec<Arc<Segment>>, broken: Vec<(String, Error)>) -> Self {
+    fn new(generation: u64, losses: u64, segments: Vec<Arc<Segment>>, broken: Vec<(String, Error)>) -> Self {
         let embedded = segments
             .iter()
             .enumerate()
             .filter(|(_, segment)| segment.name().pack_len > 0)
             .map(|(at, segment)| (segment.name().id, at))
             .collect();
-        Self { generation, segments, embedded, broken }
+        Self { generation, losses, segments, embedded, broken }
     }
 
     /// The segment whose file holds this small pack.
@@ -138,12 +140,27 @@ impl Levels {
         self.current().map_or(0, |snapshot| snapshot.generation)
     }
 
+    /// How often segments were gone so far.
+    pub(crate) fn losses(&self) -> u64 {
+        self.current().map_or(0, |snapshot| snapshot.losses)
+    }
+
     fn current(&self) -> Option<Arc<Snapshot>> {
         self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// List the levels again, from 0 upward: a merge writes into a higher level before it deletes its inputs, so nothing is missed.
     pub(crate) fn refresh(&self) -> Result<Arc<Snapshot>> {
+        self.list_again(false)
+    }
+
+    /// The same, and open segments count only while their files are there with their length: what this process still reads through an
+    /// open descriptor may be gone for everybody else.
+    pub(crate) fn refresh_checked(&self) -> Result<Arc<Snapshot>> {
+        self.list_again(true)
+    }
+
+    fn list_again(&self, checked: bool) -> Result<Arc<Snapshot>> {
         let _one_at_a_time = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.current();
         let open: HashMap<String, &Arc<Segment>> = old
@@ -153,7 +170,7 @@ impl Levels {
             .collect();
         // A segment that was listed and is gone was merged meanwhile: list again.
         for _ in 0..64 {
-            if let Some((segments, broken)) = self.list(&open)? {
+            if let Some((segments, broken)) = self.list(&open, checked)? {
                 let same = old.as_ref().is_some_and(|old| {
                     broken.is_empty()
                         && old.broken.is_empty()
@@ -169,15 +186,27 @@ impl Levels {
         Err(Error::corrupt("index", "list the index: its segments change faster than they can be opened"))
     }
 
+    fn is_sound(&self, segment: &Segment) -> Result<bool> {
+        let found = self.disk.stat(segment.path()).at("stat", segment.path())?;
+        Ok(found.is_some_and(|meta| !meta.is_dir && meta.len == segment.file_len()))
+    }
+
     fn set(&self, old: Option<&Snapshot>, segments: Vec<Arc<Segment>>, broken: Vec<(String, Error)>) -> Arc<Snapshot> {
         let generation = old.map_or(1, |old| old.generation.wrapping_add(1));
-        let snapshot = Arc::new(Snapshot::new(generation, segments, broken));
+        let kept = |segment: &Arc<Segment>| segments.iter().any(|other| Arc::ptr_eq(segment, other));
+        let lost = old.is_some_and(|old| !old.segments.iter().all(kept));
+        let losses = old.map_or(0, |old| old.losses).wrapping_add(u64::from(lost));
+        let snapshot = Arc::new(Snapshot::new(generation, losses, segments, broken));
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&snapshot));
         snapshot
     }
 
     #[allow(clippy::type_complexity, reason = "segments and what could not be opened, once")]
-    fn list(&self, open: &HashMap<String, &Arc<Segment>>) -> Result<Option<(Vec<Arc<Segment>>, Vec<(String, Error)>)>> {
+    fn list(
+        &self,
+        open: &HashMap<String, &Arc<Segment>>,
+        checked: bool,
+    ) -> Result<Option<(Vec<Arc<Segment>>, Vec<(String, Error)>)>> {
         let mut segments: Vec<Arc<Segment>> = Vec::new();
         let mut broken = Vec::new();
         let mut seen = HashSet::new();
@@ -187,7 +216,9 @@ impl Levels {
             entries.sort_unstable();
             for entry in entries {
                 let path = format!("{dir}/{}", entry.name);
-                if let Some(&segment) = open.get(&path) {
+                if let Some(&segment) = open.get(&path)
+                    && (!checked || self.is_sound(segment)?)
+                {
                     segments.push(Arc::clone(segment));
                     continue;
                 }

@@ -45,6 +45,8 @@ pub struct Batch {
     pub(crate) options: BatchOptions,
     /// Which state of the index its look-ups have seen.
     pub(crate) generation: u64,
+    /// How often segments had gone before.
+    pub(crate) losses: u64,
     pub(crate) stage: Mutex<Stage>,
     pub(crate) known: Known,
     pub(crate) rows: Vec<Option<Row>>,
@@ -78,12 +80,14 @@ impl Batch {
     pub(crate) fn new(store: Arc<Inner>, writer: Arc<Writer>, options: BatchOptions) -> Result<Self> {
         let id = writer.id.new_id()?;
         let generation = store.levels.generation();
+        let losses = store.levels.losses();
         Ok(Self {
             store,
             writer,
             id,
             options,
             generation,
+            losses,
             stage: Mutex::default(),
             known: Known::new(options.check),
             rows: Vec::new(),

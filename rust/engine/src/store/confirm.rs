@@ -42,6 +42,9 @@ impl Inner {
                 }
             }
         }
+        if !batch.leaned().is_empty() {
+            self.check_index(batch)?;
+        }
         for _ in 0..ROUNDS {
             self.notes.refresh(self.disk.as_ref())?;
             let mut troubled = Vec::new();
@@ -57,6 +60,26 @@ impl Inner {
             self.rescue(batch, record, &mut leaned, troubled)?;
         }
         Err(Error::corrupt("condemned", "check a commit: its packs are condemned faster than they can be copied"))
+    }
+
+    /// What a batch leans on must be named by segments that others can read, too.
+    fn check_index(&self, batch: &Batch) -> Result<()> {
+        let snapshot = self.levels.refresh_checked()?;
+        if snapshot.losses == batch.losses && snapshot.broken.is_empty() {
+            return Ok(());
+        }
+        let gone = || Error::corrupt("index", "check a commit: a segment that it leans on is gone or damaged");
+        for (digest, kind) in batch.leaned().into_values().flatten() {
+            if self.other_place(&snapshot, &digest, kind)?.is_none() {
+                return Err(gone());
+            }
+        }
+        for key in batch.leaned_keys() {
+            if self.find(&snapshot, &key)?.0.is_none() {
+                return Err(gone());
+            }
+        }
+        Ok(())
     }
 
     /// Find other places for what stands in packs that are condemned or gone; copy what has none.

@@ -62,7 +62,7 @@ impl Store {
     }
 }
 
-fn read_settings(disk: &dyn Disk) -> Result<Option<Settings>> {
+pub(crate) fn read_settings(disk: &dyn Disk) -> Result<Option<Settings>> {
     let file = match disk.open(SETTINGS) {
         Ok(Some(file)) => file,
         Ok(None) => return Ok(None),

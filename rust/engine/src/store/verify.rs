@@ -16,6 +16,7 @@ use crate::format::{BlobEntry, Entry, Footer, FrameKind};
 use crate::id::Id;
 use crate::index::levels::Snapshot;
 use crate::mutant::planted;
+use crate::names::Names;
 use crate::{Error, Kind, Result};
 
 /// One thing that is wrong.
@@ -40,6 +41,8 @@ pub struct VerifyReport {
     pub frames: u64,
     /// Large blobs put together and held against their keys.
     pub large_blobs: u64,
+    /// Named documents held against their checksums.
+    pub documents: u64,
     /// Bytes of packs read.
     pub bytes: u64,
     /// Packs that no segment names: a commit that is under way, or what a writer left that died.
@@ -69,6 +72,10 @@ impl Store {
         let inner = &self.inner;
         let snapshot = inner.levels.refresh()?;
         let tally = Mutex::new(Tally { report: VerifyReport::default(), progress });
+        if let Err(error) = super::open::read_settings(inner.disk.as_ref()) {
+            find(&tally, "store.json", &error);
+        }
+        inner.verify_documents(&tally, cancel)?;
         let mut packs: Vec<(Id, Option<u64>)> = Vec::new();
         for (path, error) in &snapshot.broken {
             find(&tally, path, error);
@@ -171,6 +178,27 @@ impl Inner {
             self.verify_frames(snapshot, &footer.entries, &path, tally);
         }
         Ok(())
+    }
+
+    /// Read every named document.
+    fn verify_documents(&self, tally: &Mutex<Tally<'_>>, cancel: &Cancel) -> Result<()> {
+        let names = Names::new(Arc::clone(&self.disk));
+        let mut listing = names.scan("", cancel)?;
+        loop {
+            let page = listing.page(1_000);
+            if page.is_empty() {
+                return Ok(());
+            }
+            let views: Vec<&str> = page.iter().map(String::as_str).collect();
+            for (name, read) in views.iter().zip(names.get(&views, cancel)?) {
+                match read {
+                    // Deleted since it was listed.
+                    Err(error) if error.kind() == Kind::NameNotFound => {}
+                    Err(error) => find(tally, &format!("documents/{name}"), &error),
+                    Ok(_) => VerifyReport::count(&mut lock(tally).report.documents, 1),
+                }
+            }
+        }
     }
 
     fn verify_frames(&self, snapshot: &Snapshot, entries: &[Entry], path: &str, tally: &Mutex<Tally<'_>>) {

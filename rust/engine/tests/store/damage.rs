@@ -139,3 +139,39 @@ fn a_lost_segment_is_told_as_absence_only_when_it_is_gone_altogether() {
     save(&store, &blobs);
     assert_loads(&store, &blobs);
 }
+
+#[test]
+fn a_save_does_not_lean_on_a_segment_that_only_this_process_can_still_read() {
+    for gone in [false, true] {
+        let disk = SimDisk::new();
+        let store = open(&disk);
+        let blobs = vec![noise(1, 2_000_000), noise(2, 3_000)];
+        save(&store, &blobs);
+        let segment = files(&disk, "index").remove(0);
+        if gone {
+            disk.remove(&segment).unwrap();
+        } else {
+            disk.damage(&segment, |bytes| bytes.truncate(bytes.len() / 2)).unwrap();
+        }
+        // The first save may be refused; what is acknowledged must load for everybody.
+        if try_save(&store, &blobs).is_err() {
+            save(&store, &blobs);
+        }
+        assert_loads(&open(&disk.process()), &blobs);
+    }
+}
+
+#[test]
+fn a_damaged_document_is_found_by_verify() {
+    use packhouse_engine::names::{Action, Change, Names, Patience, When};
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    let names = Names::new(store.disk());
+    let action = Action::Put { document: b"{}", refs: &[], when: When::Always };
+    let patience = Patience { cancel: Cancel::new(), deadline: None };
+    names.apply(store.writer_id().unwrap(), &[Change { name: "a/b", action }], &patience).unwrap();
+    assert_eq!((verify(&store).documents, verify(&store).findings), (1, vec![]));
+    let file = files(&disk, "documents").remove(0);
+    disk.damage(&file, |bytes| bytes[30] ^= 1).unwrap();
+    assert_eq!(verify(&store).findings.len(), 1);
+}
