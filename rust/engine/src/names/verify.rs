@@ -6,11 +6,12 @@ use crate::error::At;
 use crate::format::Envelope;
 use crate::{Cancel, Error, Result};
 
-/// Read every document and tell of those that are damaged, or that stand where their name does not belong.
+/// Read every document and tell of those that are damaged, or that stand where their name does not belong. Returns how many are sound.
 ///
 /// # Errors
 /// `Cancelled`; errors of the disk that say nothing about the bytes.
-pub(crate) fn verify(disk: &dyn Disk, cancel: &Cancel, find: &mut dyn FnMut(&str, &Error)) -> Result<()> {
+pub(crate) fn verify(disk: &dyn Disk, cancel: &Cancel, find: &mut dyn FnMut(&str, &Error)) -> Result<u64> {
+    let mut sound = 0_u64;
     let mut folders = vec![DOCUMENTS.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in disk.list(&folder).at("list", &folder)? {
@@ -21,13 +22,15 @@ pub(crate) fn verify(disk: &dyn Disk, cancel: &Cancel, find: &mut dyn FnMut(&str
             } else if entry.name.ends_with(DOCUMENT)
                 // Deleted meanwhile otherwise.
                 && let Some(bytes) = read::bytes(disk, &path)?
-                && let Err(error) = check(&path, &bytes)
             {
-                find(&path, &error);
+                match check(&path, &bytes) {
+                    Ok(()) => sound = sound.saturating_add(1),
+                    Err(error) => find(&path, &error),
+                }
             }
         }
     }
-    Ok(())
+    Ok(sound)
 }
 
 fn check(path: &str, bytes: &[u8]) -> Result<()> {

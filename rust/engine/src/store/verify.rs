@@ -17,7 +17,7 @@ use crate::format::{BlobEntry, Entry, Footer, FrameKind};
 use crate::id::Id;
 use crate::index::levels::Snapshot;
 use crate::mutant::planted;
-use crate::names::Names;
+use crate::names;
 use crate::{Error, Kind, Result};
 
 /// One thing that is wrong.
@@ -76,7 +76,9 @@ impl Store {
         if let Err(error) = super::open::read_settings(inner.disk.as_ref()) {
             find(&tally, "store.json", &error);
         }
-        inner.verify_documents(&tally, cancel)?;
+        let documents =
+            names::verify::verify(inner.disk.as_ref(), cancel, &mut |path, error| find(&tally, path, error))?;
+        lock(&tally).report.documents = documents;
         let mut packs: Vec<(Id, Option<u64>)> = Vec::new();
         for (path, error) in &snapshot.broken {
             find(&tally, path, error);
@@ -128,7 +130,6 @@ impl Store {
             VerifyReport::count(&mut lock(&tally).report.large_blobs, 1);
             Ok(())
         })?;
-        crate::names::verify::verify(inner.disk.as_ref(), cancel, &mut |path, error| find(&tally, path, error))?;
         let mut report = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).report;
         report.findings.sort_unstable_by(|a, b| (&a.path, &a.cause).cmp(&(&b.path, &b.cause)));
         Ok(report)
@@ -180,27 +181,6 @@ impl Inner {
             self.verify_frames(snapshot, &footer.entries, &path, tally);
         }
         Ok(())
-    }
-
-    /// Read every named document.
-    fn verify_documents(&self, tally: &Mutex<Tally<'_>>, cancel: &Cancel) -> Result<()> {
-        let names = Names::new(Arc::clone(&self.disk));
-        let mut listing = names.scan("", cancel)?;
-        loop {
-            let page = listing.page(1_000);
-            if page.is_empty() {
-                return Ok(());
-            }
-            let views: Vec<&str> = page.iter().map(String::as_str).collect();
-            for (name, read) in views.iter().zip(names.get(&views, cancel)?) {
-                match read {
-                    // Deleted since it was listed.
-                    Err(error) if error.kind() == Kind::NameNotFound => {}
-                    Err(error) => find(tally, &format!("documents/{name}"), &error),
-                    Ok(_) => VerifyReport::count(&mut lock(tally).report.documents, 1),
-                }
-            }
-        }
     }
 
     fn verify_frames(&self, snapshot: &Snapshot, entries: &[Entry], path: &str, tally: &Mutex<Tally<'_>>) {
