@@ -43,7 +43,8 @@ help: ## Show what there is to make
 
 .venv/.engine: .venv/.deps $(RUST_SOURCES)
 	@sh scripts/need-rust.sh
-	maturin develop --release --extras all
+	@echo "building the extension: minutes the first time, seconds when nothing changed"
+	@PIP_QUIET=1 maturin develop --release --extras all --quiet
 	@touch $@
 
 .venv/.group-%: .venv/.deps pyproject.toml
