@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from packhouse.cli.options import Store
+from packhouse.cli.options import Json, Store
 from packhouse.cli.output import write
 from packhouse.cli.pieces import pieces_of
-from packhouse.cli.run import run
+from packhouse.cli.run import run, usage
 from packhouse.cli.target import find
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ def cat(
         str | None,
         typer.Option("--range", metavar="START:STOP", help="Only these bytes, half open; either may be left out."),
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Write blobs to standard output, one after the other; every byte is verified before it is written.
 
-    A folder's name gives its manifest.
+    A folder's name gives its manifest. With `--json` errors are documents; what is written stays what it is.
     """
-    bounds = _bounds(part)
-    run(lambda: _cat(store, targets, bounds))
+    run(lambda: _cat(store, targets, part), as_json=as_json)
 
 
 def _bounds(part: str | None) -> tuple[int, int | None]:
@@ -43,13 +43,14 @@ def _bounds(part: str | None) -> tuple[int, int | None]:
         return 0, None
     start, colon, stop = part.partition(":")
     if not colon or not (start + stop).isdecimal() or not (start + stop).isascii():
-        raise typer.BadParameter("START:STOP in bytes, for example 0:100 or 1000:", param_hint="--range")
+        raise usage(f"cat: --range is START:STOP in bytes, for example 0:100 or 1000:, not {part!r}")
     return int(start or 0), int(stop) if stop else None
 
 
-async def _cat(url: str, targets: list[str], bounds: tuple[int, int | None]) -> None:
+async def _cat(url: str, targets: list[str], part: str | None) -> None:
     import packhouse
 
+    bounds = _bounds(part)
     async with packhouse.open(url, mode="r") as store:
         for target in targets:
             found = await find(store, target)

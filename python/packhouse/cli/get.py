@@ -13,7 +13,7 @@ from packhouse.cli.meter import Meter
 from packhouse.cli.options import Json, Store, Target
 from packhouse.cli.output import emit_json, emit_line
 from packhouse.cli.pieces import pieces_of
-from packhouse.cli.run import run
+from packhouse.cli.run import run, usage
 from packhouse.cli.target import Found, find
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ async def _get(url: str, target: str, destination: Path | None, *, tree: bool, f
         found = await find(store, target)
         kind = "tree" if tree else found.kind
         path = destination or _default_path(found)
+        if kind == "blob" and path.is_dir():
+            path /= _default_path(found)
         if kind == "tree":
             with Meter(str(path)) as meter:
                 await store.restore_tree(found.key, path, progress=meter.follow)
@@ -63,17 +65,14 @@ def _default_path(found: Found) -> Path:
     """Name a file after what was asked for; a name's last part never leads out of this folder."""
     last = (found.name or found.key).rstrip("/").rpartition("/")[2]
     if last in {"", ".", ".."} or "\0" in last:
-        raise typer.BadParameter("the name makes no file name: say where to", param_hint="PATH")
+        raise usage(f"get: {found.name!r} makes no file name: say where to")
     return Path(last)
 
 
 async def _get_file(store: packhouse.BlobStore, key: str, path: Path, *, force: bool) -> None:
     """Load piece by piece into a temporary file beside the goal, then put it in place."""
-    if path.is_dir():
-        path /= key
     if not force and os.path.lexists(path):
-        message = f"{path} exists; --force replaces it"
-        raise typer.BadParameter(message, param_hint="PATH")
+        raise usage(f"get: {str(path)!r} exists; --force replaces it")
     size = await store.size(key)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
     try:

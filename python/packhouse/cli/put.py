@@ -13,7 +13,7 @@ import typer
 from packhouse.cli.meter import Meter
 from packhouse.cli.options import Json, Store
 from packhouse.cli.output import bytes_text, count_text, emit_json, emit_line, note
-from packhouse.cli.run import run
+from packhouse.cli.run import run, usage
 from packhouse.cli.target import Kind, document_for
 
 if TYPE_CHECKING:
@@ -44,11 +44,6 @@ def put(
     and its line ends in a slash. After an interruption the same command goes on where it stopped, because what is
     stored already is only hashed.
     """
-    if name is not None and len(sources) != 1:
-        raise typer.BadParameter("a name is for one file or folder", param_hint="--name")
-    for source in sources:
-        if source != "-" and not Path(source).exists():
-            raise typer.BadParameter(f"{source}: no such file or folder", param_hint="PATH")
     report = _Report(as_json=as_json)
     run(lambda: _put(store, sources, name, commit_every << 20, report), as_json=as_json)
 
@@ -92,6 +87,11 @@ class _Report:
 async def _put(url: str, sources: list[str], name: str | None, commit_every: int, report: _Report) -> None:
     import packhouse
 
+    if name is not None and len(sources) != 1:
+        raise usage(f"put: --name {name!r} is for one file or folder, not {len(sources)}")
+    for source in sources:
+        if source != "-" and not Path(source).exists():
+            raise usage(f"put: {source!r} is neither file nor folder")
     async with packhouse.open(url, create=False) as store:
         for what, group in itertools.groupby(sources, _what):
             if what == "file":

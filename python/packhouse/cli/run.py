@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import typer
 
-__all__ = ["DAMAGE", "FAILED", "INTERRUPTED", "NOT_FOUND", "REFUSED", "UNCERTAIN", "run"]
+if TYPE_CHECKING:
+    from packhouse.errors import InvalidInput
+
+__all__ = ["DAMAGE", "FAILED", "INTERRUPTED", "NOT_FOUND", "REFUSED", "UNCERTAIN", "run", "usage"]
 
 FAILED = 1
 NOT_FOUND = 3
@@ -49,6 +53,13 @@ def run(command: Callable[[], Awaitable[None]], *, as_json: bool = False) -> Non
     except OSError as error:
         _complain(str(error), "file", as_json=as_json)
         raise typer.Exit(FAILED) from None
+
+
+def usage(message: str) -> InvalidInput:
+    """Make the error for a command line that makes no sense: exit code 2."""
+    from packhouse.errors import InvalidInput
+
+    return InvalidInput(message, kind="option")
 
 
 def _code_of(error: Exception) -> int:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import typer
+from packhouse.cli.run import usage
 
 if TYPE_CHECKING:
     from packhouse import BlobStore
@@ -47,13 +47,12 @@ async def find(store: BlobStore, target: str) -> Found:
 
     Raises:
         NameNotFound: no such name.
-        typer.BadParameter: the name's document was not written by `packhouse put`.
+        InvalidInput: the name's document was not written by `packhouse put`.
     """
     if _KEY.fullmatch(target):
         return Found(target, "blob")
     named = await store.names.get(target)
     kind = kind_of(named.doc)
     if kind is None:
-        message = f"the name {target!r} holds a document of another program, which names no blob"
-        raise typer.BadParameter(message)
+        raise usage(f"the name {target!r} holds a document of another program, which names no blob")
     return Found(named.doc["key"], kind, target)
