@@ -1,0 +1,77 @@
+"""Build the extension once with the feature `mutants`, beside the real one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tests.torture.nest import ROOT
+
+SITE = ROOT / "target" / "mutants" / "site"
+
+
+def why_not() -> str | None:
+    """Why the build cannot be made; `None` when it can."""
+    if shutil.which("cargo") is None:
+        return "cargo is not installed"
+    if "mutants" not in (ROOT / "rust" / "bindings" / "Cargo.toml").read_text():
+        return "the bindings have no feature `mutants`"
+    return None
+
+
+def build() -> None:
+    """Build a wheel and unpack it; cargo does nothing when nothing has changed."""
+    out = ROOT / "target" / "mutants" / "wheel"
+    shutil.rmtree(out, ignore_errors=True)
+    command = [sys.executable, "-m", "maturin", "build", "--quiet", "--features", "mutants", "--out", str(out)]
+    subprocess.run(command, cwd=ROOT, check=True, env=_environment())
+    (wheel,) = out.glob("*.whl")
+    shutil.rmtree(SITE, ignore_errors=True)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(SITE)
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "CARGO_TARGET_DIR": str(ROOT / "target" / "mutants" / "cargo")}
+
+
+def planted_names() -> set[str]:
+    """The names that the sources know."""
+    found = set()
+    for file in (ROOT / "rust").rglob("*.rs"):
+        found |= {part.split('"')[0] for part in file.read_text().split('mutant!("')[1:]}
+    return found | {"cleanup-on-exception-only", "stream-gathered", "loop-blocked"}
+
+
+def hunting(mutant: str) -> dict[str, str]:
+    """The environment of a hunt."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(SITE), str(ROOT)]), "PACKHOUSE_MUTANT": mutant}
+
+
+def engine_tests(mutant: str, only: str) -> bool:
+    """Run the engine's own tests with a bug planted; true when one of them failed."""
+    command = ["cargo", "test", "--quiet", "-p", "packhouse-engine", "--features", "mutants", "--lib", only]
+    environment = {**_environment(), "PACKHOUSE_MUTANT": mutant}
+    built = subprocess.run([*command, "--no-run"], cwd=ROOT, env=environment, capture_output=True, check=False)
+    if built.returncode != 0:
+        raise RuntimeError(built.stderr.decode(errors="replace")[-1500:])
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False).returncode != 0
+
+
+def row_fails(mutant: str, row: str, rounds: int) -> tuple[bool, str]:
+    """Run a row with a bug planted; whether it failed, and what it said first."""
+    command = [sys.executable, "-m", "tests.torture", row, "--rounds", str(rounds)]
+    done = subprocess.run(command, cwd=ROOT, env=hunting(mutant), capture_output=True, check=False, text=True)
+    violations = [line.strip() for line in done.stdout.splitlines() if "VIOLATED" in line]
+    if done.returncode not in (0, 1) or (done.returncode == 1 and not violations):
+        raise RuntimeError(f"row {row} broke: {done.stderr[-1500:]}")
+    return done.returncode == 1, (violations or ["nothing"])[0][:160]
+
+
+def path_of_extension() -> Path:
+    """The built extension, for who wants to look."""
+    return next(SITE.rglob("_engine*.so"))

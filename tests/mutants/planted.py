@@ -1,0 +1,61 @@
+"""The bugs that can be planted in packhouse, and the harness that must find each.
+
+In the engine `mutant!("name")` is false in every build but the one with the feature `mutants`,
+where it reads `PACKHOUSE_MUTANT`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """A harness run that must fail: a row with rounds, or a filter for the engine's own tests."""
+
+    row: str = ""
+    rounds: int = 0
+    engine: str = ""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One bug: its name, what it does, and what is expected to find it (any of the hunts)."""
+
+    name: str
+    what: str
+    hunts: tuple[Hunt, ...]
+
+
+def _mutant(name: str, what: str, *hunts: Hunt) -> Mutant:
+    return Mutant(name, what, hunts)
+
+
+ALL = (
+    _mutant("no-file-sync", "files are not synced", Hunt("power", 30)),
+    _mutant("no-dir-sync", "folders are not synced", Hunt("power", 30)),
+    _mutant("packs-dir-not-synced", "the folder of packs is not synced before the commit", Hunt("power", 60)),
+    _mutant("dedup-by-existence", "an index entry is trusted without a look at its pack", Hunt("heal", 40)),
+    _mutant("read-check-off", "reads are not verified", Hunt("flips", 2000)),
+    _mutant("verify-footers-only", "verify does not read frames", Hunt("flips", 1000)),
+    _mutant("sync-retried", "a failed sync is tried again and believed", Hunt("sync", 9)),
+    _mutant("sync-error-ignored", "a failed sync of the index folder is ignored", Hunt("sync", 30)),
+    _mutant("no-step-3", "nothing is checked after publishing", Hunt("machine", 400), Hunt(engine="")),
+    _mutant("check-before-publish", "the check comes before publishing", Hunt(engine="")),
+    _mutant("lean-on-undurable", "a batch that wrote nothing new commits nothing", Hunt(engine="")),
+    _mutant("no-sweep", "what dead writers left stays", Hunt("kill", 60)),
+    _mutant("sweep-alive", "living writers are swept, too", Hunt("kill", 90), Hunt("race", 40)),
+    _mutant("unname-forgotten", "a batch that failed leaves its packs", Hunt("faults", 120), Hunt("cancel", 400)),
+    _mutant("batch-in-halves", "a batch becomes visible in two steps", Hunt("syscalls", 90), Hunt("kill", 90)),
+    _mutant("names-no-lock", "compare-and-swap without a lock", Hunt("race", 60)),
+    _mutant("names-no-sync", "documents are not synced", Hunt("power", 40)),
+    _mutant("names-in-place", "documents are overwritten in place", Hunt("syscalls", 0), Hunt("kill", 90)),
+    _mutant("follow-links", "symbolic links are followed", Hunt("hostile", 100)),
+    _mutant("names-fold-case", "names that differ in case are one", Hunt("hostile", 400), Hunt("machine", 40)),
+    _mutant("damage-not-noted", "noticed damage is not written down", Hunt("heal", 80)),
+    _mutant("descriptor-leaked", "a descriptor is never closed", Hunt("cancel", 72)),
+    _mutant("merge-drops-inputs-early", "a merge removes its inputs first", Hunt(engine="merge"), Hunt("race", 40)),
+    _mutant("cleanup-on-exception-only", "a cancelled batch is not withdrawn", Hunt("cancel", 300)),
+    _mutant("stream-gathered", "a stream is gathered in memory", Hunt("memory", 256)),
+    _mutant("loop-blocked", "work is done on the event loop", Hunt("gap", 16)),
+)

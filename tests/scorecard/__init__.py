@@ -1,0 +1,1 @@
+"""The scorecard of reliability: rows run, printed, and written into the README."""
