@@ -133,11 +133,11 @@ def _full_disk(nest: Nest, name: str, folder: Path, outcome: Outcome, seed: int,
             if why is not None:
                 outcome.notes.append(f"no full disk: {why}")
                 return
-            claims = Claims(seed + 100 + number)
+            claims = Claims(seed + 100 + number, kinds=["again", "large", "mixed"])
             ballast = disk / "ballast"
-            ballast.write_bytes(bytes((3 << 20) + number * 37_000))
+            ballast.write_bytes(bytes((5 << 20) + number % 40 * 50_000))
             with nest.job(
-                "tests.torture.jobs:save_all", name, str(disk / "store"), claims.seed, list(range(12))
+                "tests.torture.jobs:save_all", name, str(disk / "store"), claims.seed, list(range(12)), claims.kinds
             ) as job:
                 foreign = job.result()
                 claims.hear(job.lines)

@@ -106,13 +106,13 @@ def attempt_on_signal(
     return anyio.run(run)
 
 
-def save_all(report: Report, name: str, path: str, seed: int, numbers: list[int]) -> list[str]:
+def save_all(report: Report, name: str, path: str, seed: int, numbers: list[int], kinds: list[str]) -> list[str]:
     """Save and say what became of each batch."""
 
     async def run() -> list[str]:
         kind = subject(name)
         async with kind.open(Path(path)) as store:
-            return await attempt(kind, store, seed, numbers, report)
+            return await attempt(kind, store, seed, numbers, report, kinds)
 
     return anyio.run(run)
 

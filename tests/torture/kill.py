@@ -39,10 +39,12 @@ def _one_store(nest: Nest, name: str, path: Path, dice: random.Random, aim: Aim,
             if number % 3 == 2:
                 with nest.job("tests.torture.jobs:write", name, str(path), beside.seed, numbers) as other:
                     aim.kill(writer, claims)
-                    other.result()
+                    other.wait()
                 beside.hear(other.lines)
+                outcome.blame(f"store {claims.seed}, the writer that lives", other.failures)
             else:
                 aim.kill(writer, claims)
+            outcome.blame(f"store {claims.seed}, the writer before its death", writer.failures)
         claims.hear(writer.lines)
         outcome.rounds += 1
         # The last rounds each time, everything when the store has seen its last writer.

@@ -112,6 +112,11 @@ class Job:
                 raise JobFailed(line["failed"])
         raise JobFailed(f"the job died without a result: {self.lines[-3:]}")
 
+    @property
+    def failures(self) -> list[str]:
+        """The exception that ended it, if one did."""
+        return [line["failed"] for line in self.lines if "failed" in line]
+
     def close(self) -> None:
         """Give up both descriptors."""
         for fd in (self._pidfd, self._pipe):

@@ -48,11 +48,13 @@ def _one_disk(nest: Nest, name: str, disk: LoopDisk, dice: random.Random, outcom
             return number
         flag = dice.choice((LOG_FLUSHED, LOG_LOST, LOG_LOST))
         first = number * BATCHES_PER_CUT
-        _write_and_cut(nest, name, disk, path, claims, list(range(first, first + BATCHES_PER_CUT)), flag, dice)
+        failures = _write_and_cut(
+            nest, name, disk, path, claims, list(range(first, first + BATCHES_PER_CUT)), flag, dice
+        )
         outcome.rounds += 1
         where = f"{disk.kind}, disk {claims.seed}, cut {number}, log {'flushed' if flag == LOG_FLUSHED else 'lost'}"
         since = 0 if number == cuts - 1 else first - BATCHES_PER_CUT
-        outcome.blame(where, nest.check(name, path, [claims.to_json(since)]))
+        outcome.blame(where, failures + nest.check(name, path, [claims.to_json(since)]))
     return cuts
 
 
@@ -65,7 +67,7 @@ def _write_and_cut(
     numbers: list[int],
     flag: int,
     dice: random.Random,
-) -> None:
+) -> list[str]:
     with nest.job("tests.torture.jobs:write", name, str(path), claims.seed, numbers) as writer:
         target = dice.randrange(BATCHES_PER_CUT)
         alive = True
@@ -76,6 +78,7 @@ def _write_and_cut(
         writer.pump()
         claims.hear(writer.lines)  # only what was said before the cut counts
         said = len(writer.lines)
+        failures = writer.failures
         disk.cut(flag)
         writer.kill()
         # What began after we looked may be anything: acknowledged after the cut counts as in flight.
@@ -83,3 +86,4 @@ def _write_and_cut(
             if "begin" in line:
                 claims.begun.append(line["begin"])
     disk.power_on()
+    return failures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
@@ -124,6 +125,57 @@ async def fail_after(make: Making, at: int) -> tuple[Any, int]:
         return await driven, driven.suspensions
 
 
+MOMENTS = 24
+"""So many moments of an operation are tried by the late styles."""
+
+
+class Late:
+    """Cancels while a thread works for the operation: at the n-th part of the time it takes undisturbed."""
+
+    def __init__(self, end: Callable[[Making, float], Coroutine[Any, Any, Any]]) -> None:
+        self._end = end
+        self._duration = 0.0
+
+    async def __call__(self, make: Making, at: int) -> tuple[Any, int]:
+        """Run undisturbed and take the time, or disturb."""
+        if at:
+            return await self._end(make, self._duration * 1.1 * at / MOMENTS), MOMENTS
+        start = time.perf_counter()
+        result = await make()
+        self._duration = time.perf_counter() - start
+        return result, MOMENTS
+
+
+async def _cancel_after(make: Making, delay: float) -> Any:
+    task = asyncio.create_task(make())
+    await asyncio.sleep(delay)
+    task.cancel()
+    return await task
+
+
+async def _cancel_again_and_again(make: Making, delay: float) -> Any:
+    task = asyncio.create_task(make())
+    await asyncio.sleep(delay)
+    while not task.done():
+        task.cancel()
+        await asyncio.sleep(0)
+    return await task
+
+
+async def _timeout_after(make: Making, delay: float) -> Any:
+    async with asyncio.timeout(delay):
+        return await make()
+
+
+async def _wait_for(make: Making, delay: float) -> Any:
+    return await asyncio.wait_for(make(), delay)
+
+
+async def _scope_after(make: Making, delay: float) -> Any:
+    with anyio.move_on_after(delay):
+        return await make()
+
+
 STYLES: dict[str, dict[str, Style]] = {
     "asyncio": {
         "throw": throw,
@@ -133,6 +185,11 @@ STYLES: dict[str, dict[str, Style]] = {
         "asyncio.wait_for": wait_for,
         "scope": scope,
         "fail_after": fail_after,
+        "late task.cancel": Late(_cancel_after),
+        "late task.cancel, again and again": Late(_cancel_again_and_again),
+        "late asyncio.timeout": Late(_timeout_after),
+        "late asyncio.wait_for": Late(_wait_for),
+        "late scope": Late(_scope_after),
     },
-    "trio": {"scope": scope, "fail_after": fail_after},
+    "trio": {"scope": scope, "fail_after": fail_after, "late scope": Late(_scope_after)},
 }
