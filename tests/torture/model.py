@@ -47,6 +47,11 @@ class Model:
             if key_of(blob) not in self.blobs:
                 self.doubtful[key_of(blob)] = blob
 
+    def endanger(self) -> None:
+        """A copy of something was condemned or harmed: until a blob is saved again its last copy may be a condemned one."""
+        for harmed in self.condemned.values():
+            harmed |= self.blobs.keys() | self.doubtful.keys()
+
     def fear(self, keys: set[str]) -> None:
         """Something happened to these blobs."""
         for key in keys & self.blobs.keys():
