@@ -48,9 +48,9 @@ class Model:
                 self.doubtful[key_of(blob)] = blob
 
     def endanger(self) -> None:
-        """A copy of something was condemned or harmed: until a blob is saved again its last copy may be a condemned one."""
+        """A copy was condemned or harmed: until a blob is saved again, its last copy may be a condemned one."""
         for harmed in self.condemned.values():
-            harmed |= self.blobs.keys() | self.doubtful.keys()
+            harmed.update(self.blobs, self.doubtful)
 
     def fear(self, keys: set[str]) -> None:
         """Something happened to these blobs."""
