@@ -14,7 +14,9 @@ SCRIPT = ROOT / "scripts" / "fuzz.sh"
 def run(name: str, *, rounds: int, seed: int = 17) -> Outcome:
     """`rounds` CPU-seconds for each target."""
     outcome = Outcome(17, rounds=rounds)
-    if name != "packhouse":
+    if rounds < 0:
+        outcome.not_run = "it has to be built first: `make fuzz`"
+    elif name != "packhouse":
         outcome.not_run = "the fuzzer feeds packhouse's parsers only"
     elif shutil.which("cargo") is None:
         outcome.not_run = "cargo is not installed"

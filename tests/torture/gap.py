@@ -18,6 +18,8 @@ from tests.torture.places import scratch_folder
 
 P99, MOST = 0.005, 0.020
 TICK = 0.001
+BUSY = 0.002
+"""A machine whose loop waits so long for two hashing threads has other work to do."""
 BLOB = 4 << 20
 
 
@@ -35,9 +37,12 @@ def run(name: str, *, rounds: int, seed: int = 18) -> Outcome:
     outcome.notes.append(f"p99 {p99 * 1e3:.1f} ms, max {most * 1e3:.1f} ms")
     outcome.notes.append(f"the same machine hashing only: p99 {p99_alone * 1e3:.1f} ms, max {most_alone * 1e3:.1f} ms")
     # What other processes and native threads take from the loop anyway is not the store's doing.
-    if p99 > max(P99, 1.2 * p99_alone):
+    busy = p99_alone > BUSY
+    if busy:
+        outcome.notes.append("the machine was busy: held against twice what it does alone")
+    if p99 > (max(P99, 2 * p99_alone) if busy else P99):
         outcome.violations.append(f"p99 of the event-loop gap is {p99 * 1e3:.1f} ms")
-    if most > max(MOST, 1.2 * most_alone):
+    if most > (max(MOST, 2 * most_alone) if busy else MOST):
         outcome.violations.append(f"the longest event-loop gap is {most * 1e3:.1f} ms")
     return outcome
 
