@@ -11,7 +11,7 @@ from tests.torture.outcome import Outcome
 
 @dataclass(frozen=True)
 class Row:
-    """One row. `short` rounds are for `make test`, `card` for the scorecard, `full` for the promise; 0 means all, -1 not at all."""
+    """One row. Rounds: `short` for `make test`, `card` for the scorecard, `full`; 0 means all, -1 none."""
 
     number: int
     title: str

@@ -15,6 +15,7 @@ mod locks;
 mod read;
 mod spread;
 mod stage;
+pub(crate) mod verify;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};

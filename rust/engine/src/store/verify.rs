@@ -1,4 +1,5 @@
-//! Check everything that stands in a store: every block of the index, every frame of every pack, every recipe, every large blob.
+//! Check everything that stands in a store: every block of the index, every frame of every pack, every recipe, every large blob,
+//! every named document.
 
 use std::io::IoSliceMut;
 use std::sync::{Arc, Mutex};
@@ -127,6 +128,7 @@ impl Store {
             VerifyReport::count(&mut lock(&tally).report.large_blobs, 1);
             Ok(())
         })?;
+        crate::names::verify::verify(inner.disk.as_ref(), cancel, &mut |path, error| find(&tally, path, error))?;
         let mut report = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).report;
         report.findings.sort_unstable_by(|a, b| (&a.path, &a.cause).cmp(&(&b.path, &b.cause)));
         Ok(report)

@@ -1,0 +1,39 @@
+//! Reading every document whole.
+
+use super::{DOCUMENT, DOCUMENTS, place, read};
+use crate::disk::Disk;
+use crate::error::At;
+use crate::format::Envelope;
+use crate::{Cancel, Error, Result};
+
+/// Read every document and tell of those that are damaged, or that stand where their name does not belong.
+///
+/// # Errors
+/// `Cancelled`; errors of the disk that say nothing about the bytes.
+pub(crate) fn verify(disk: &dyn Disk, cancel: &Cancel, find: &mut dyn FnMut(&str, &Error)) -> Result<()> {
+    let mut folders = vec![DOCUMENTS.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in disk.list(&folder).at("list", &folder)? {
+            cancel.check()?;
+            let path = format!("{folder}/{}", entry.name);
+            if entry.is_dir {
+                folders.push(path);
+            } else if entry.name.ends_with(DOCUMENT)
+                // Deleted meanwhile otherwise.
+                && let Some(bytes) = read::bytes(disk, &path)?
+                && let Err(error) = check(&path, &bytes)
+            {
+                find(&path, &error);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check(path: &str, bytes: &[u8]) -> Result<()> {
+    let envelope = Envelope::decode(bytes)?;
+    if place(&envelope.name).1 == path {
+        return Ok(());
+    }
+    Err(Error::corrupt("envelope", format!("the file holds the document {:?}", envelope.name)))
+}
