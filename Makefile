@@ -99,7 +99,7 @@ bench: build .venv/.group-bench ## Measure against peers and the machine's limit
 	python -m benches $(BENCH_ARGS)
 
 scorecard: build ## Print the reliability rows and write them into README.md (FULL=1 for full counts)
-	python -m tests.scorecard $(if $(FULL),--full)
+	python -m tests.scorecard --write $(if $(FULL),--full)
 
 torture: build ## The long rounds: kills, power loss, faults
 	python -m pytest -m torture --timeout 0 $(PYTEST_ARGS)

@@ -43,7 +43,7 @@ def planted_names() -> set[str]:
     """The names that the sources know."""
     found = set()
     for file in (ROOT / "rust").rglob("*.rs"):
-        found |= {part.split('"')[0] for part in file.read_text().split('mutant!("')[1:]}
+        found |= {part.split('"')[0] for part in file.read_text().split('planted("')[1:]}
     return found | {"cleanup-on-exception-only", "stream-gathered", "loop-blocked"}
 
 

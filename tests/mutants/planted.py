@@ -1,6 +1,6 @@
 """The bugs that can be planted in packhouse, and the harness that must find each.
 
-In the engine `mutant!("name")` is false in every build but the one with the feature `mutants`,
+In the engine `planted("name")` is false in every build but the one with the feature `mutants`,
 where it reads `PACKHOUSE_MUTANT`.
 """
 

@@ -39,10 +39,10 @@ def run(name: str, *, rounds: int, seed: int = 18) -> Outcome:
     # What other processes and native threads take from the loop anyway is not the store's doing.
     busy = p99_alone > BUSY
     if busy:
-        outcome.notes.append("the machine was busy: held against twice what it does alone")
+        outcome.notes.append("the machine was busy: held against twice the p99 and five times the maximum it has alone")
     if p99 > (max(P99, 2 * p99_alone) if busy else P99):
         outcome.violations.append(f"p99 of the event-loop gap is {p99 * 1e3:.1f} ms")
-    if most > (max(MOST, 2 * most_alone) if busy else MOST):
+    if most > (max(MOST, 5 * most_alone) if busy else MOST):
         outcome.violations.append(f"the longest event-loop gap is {most * 1e3:.1f} ms")
     return outcome
 

@@ -112,8 +112,9 @@ impl Inner {
             return Ok(false);
         }
         let target = level.saturating_add(1);
-        let published = self.merge(&inputs, target, writer.id, cancel);
-        if published.is_err() {
+        let mut named = false;
+        let published = self.merge(&inputs, target, writer.id, &mut named, cancel);
+        if published.is_err() && named {
             writer.leave();
         }
         let Some(taken) = published? else { return Ok(false) };
@@ -125,12 +126,14 @@ impl Inner {
         Ok(true)
     }
 
-    /// Write the merged segment; returns the inputs that it stands for, once that is durable and checked.
+    /// Write the merged segment; returns the inputs that it stands for, once that is durable and checked. `named` tells whether
+    /// something may have got a name: a merge that is cancelled before leaves nothing behind.
     fn merge(
         &self,
         inputs: &[Arc<Segment>],
         target: u8,
         writer: crate::WriterId,
+        named: &mut bool,
         cancel: &Cancel,
     ) -> Result<Option<Vec<Arc<Segment>>>> {
         let id = writer.new_id()?;
@@ -170,6 +173,7 @@ impl Inner {
         if let Some((pack, mut file)) = own {
             let path = pack_path(&pack);
             file.sync().at("sync pack", &path)?;
+            *named = true;
             file.publish(&path).at("publish pack", &path)?;
             self.disk.sync_dir("packs").at("sync", "packs")?;
         }
@@ -185,9 +189,9 @@ impl Inner {
                 self.disk.remove(segment.path()).at("remove", segment.path())?;
             }
         }
-        merged
-            .write(staged.as_ref(), id, target, pack_len)
-            .and_then(|name| self.issue(&mut staged, target, name).map_err(Failure::into_error))?;
+        let name = merged.write(staged.as_ref(), id, target, pack_len)?;
+        *named = true;
+        self.issue(&mut staged, target, name).map_err(Failure::into_error)?;
         // Step 3 for what it wrote: a pack that was condemned at once leaves the inputs as they are.
         self.notes.refresh(self.disk.as_ref())?;
         let snapshot = self.levels.refresh()?;
