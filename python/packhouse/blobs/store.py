@@ -336,8 +336,8 @@ class BlobStore:
         """Save a folder with all that is in it: files, folders, permissions, symbolic links as links.
 
         Returns:
-            The manifest blob, whose key restores the tree. It is committed last: the tree is there whole or not at all. Its
-            files may be committed before it.
+            The manifest blob, whose key restores the tree. It is committed last: the tree is there whole or not at all.
+            Its files may be committed before it.
 
         Raises:
             StorageError: something in it cannot be read or changed meanwhile.
