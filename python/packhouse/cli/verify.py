@@ -81,6 +81,7 @@ def _show(report: packhouse.VerifyReport, recomputed: int | None) -> None:
         count_text(report.packs, "pack"),
         count_text(report.frames, "chunk"),
         count_text(report.large_blobs, "large blob"),
+        count_text(report.documents, "name"),
         bytes_text(report.bytes),
     )
     emit_line(f"checked {', '.join(checked)}")
