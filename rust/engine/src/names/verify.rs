@@ -35,7 +35,7 @@ pub(crate) fn verify(disk: &dyn Disk, cancel: &Cancel, find: &mut dyn FnMut(&str
 
 fn check(path: &str, bytes: &[u8]) -> Result<()> {
     let envelope = Envelope::decode(bytes)?;
-    if place(&envelope.name).1 == path {
+    if place(envelope.name).1 == path {
         return Ok(());
     }
     Err(Error::corrupt("envelope", format!("the file holds the document {:?}", envelope.name)))
