@@ -113,10 +113,11 @@ def _run_task(plan: Plan, task: Task) -> Outcome:
         _end(worker)
         raise
     seconds = time.perf_counter() - start
-    if worker.returncode != 0:
-        last = noise.strip().splitlines()[-1:] or [f"ended with {worker.returncode}"]
-        return Outcome(task, seconds, error=last[0])
-    return Outcome.from_answer(task, seconds, answer)
+    # Some peers' threads abort when the interpreter ends; what was measured before stands. Ours may not.
+    if worker.returncode == 0 or (answer and task.peer != peers.OURS):
+        return Outcome.from_answer(task, seconds, answer)
+    last = noise.strip().splitlines()[-1:] or [f"ended with {worker.returncode}"]
+    return Outcome(task, seconds, error=last[0])
 
 
 def _end(worker: subprocess.Popen[str]) -> None:

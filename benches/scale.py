@@ -37,6 +37,7 @@ class Scale:
     settle_seconds: float  # how long to wait at most for the disk to come to rest
     batches: tuple[str, ...]  # kind/shape
     memory_batches: tuple[str, ...]
+    gap_batches: tuple[str, ...]
     shapes: tuple[Shape, ...]
     single_saves: int
     single_seconds: float
@@ -69,6 +70,7 @@ FULL = Scale(
     settle_seconds=5.0,
     batches=_EVERYTHING,
     memory_batches=("random/10KiB", "json/10KiB", "random/4MiB", "json/4MiB", "random/256MiB", "json/256MiB"),
+    gap_batches=("random/10KiB", "random/4MiB", "random/256MiB"),
     shapes=(Shape("10KiB", 10_000, 10 * KIB), Shape("4MiB", 256, 4 * MIB), Shape("256MiB", 4, 256 * MIB)),
     single_saves=1_000,
     single_seconds=30.0,
@@ -93,15 +95,16 @@ QUICK = Scale(
     timeout_seconds=60.0,
     warm_bytes=GIB,
     settle_seconds=0.5,
-    batches=("random/10KiB", "json/10KiB", "random/4MiB", "json/4MiB", "ramp/4MiB", "noise/4MiB", "random/256MiB"),
-    memory_batches=("random/4MiB", "random/256MiB"),
-    shapes=(Shape("10KiB", 2_000, 10 * KIB), Shape("4MiB", 16, 4 * MIB), Shape("256MiB", 1, 64 * MIB)),
+    batches=("random/10KiB", "random/4MiB", "json/4MiB", "ramp/4MiB", "random/256MiB"),
+    memory_batches=("random/256MiB",),
+    gap_batches=("random/4MiB",),
+    shapes=(Shape("10KiB", 1_000, 10 * KIB), Shape("4MiB", 16, 4 * MIB), Shape("256MiB", 1, 64 * MIB)),
     single_saves=100,
-    single_seconds=2.0,
-    reopenings=3,
+    single_seconds=1.0,
+    reopenings=2,
     insert_bytes=64 * MIB,
-    insert_positions=3,
-    range_reads=50,
+    insert_positions=2,
+    range_reads=25,
     versioned_bytes=64 * MIB,
     versions=10,
     changes_per_version=20,
@@ -121,6 +124,7 @@ TINY = Scale(
     settle_seconds=0.0,
     batches=_EVERYTHING,
     memory_batches=("random/10KiB", "random/256MiB"),
+    gap_batches=("random/4MiB",),
     shapes=(Shape("10KiB", 20, 10 * KIB), Shape("4MiB", 2, MIB), Shape("256MiB", 1, 4 * MIB)),
     single_saves=5,
     single_seconds=2.0,

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import random
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Awaitable
 from typing import NamedTuple
 
 from benches import data, disk, peers
 from benches.cases.aged_writer import SIZE, blob_number
 from benches.cases.contract import Case, Column, Metrics, Setting
-from benches.measure import lap, quantile
+from benches.measure import lap
 from benches.peers.contract import Peer, let_go
 
 _WRITERS = 8
 _BATCH = 1_000
 _SINGLES = 50
+_ROUNDS = 5
 
 
 class _Use(NamedTuple):
-    """Seconds of one kind of use each."""
+    """Median seconds of each kind of use."""
 
     open: float
     save: float
@@ -89,32 +92,33 @@ async def _uses(peer: Peer, setting: Setting, *, seed: int) -> _Use:
     commits = setting.scale.aged_commits
     places = random.Random(5)
     old = [blob_number(number) for number in places.sample(range(commits), min(_BATCH, commits))]
-    batch = data.blobs("random", count=min(_BATCH, commits), size=10 << 10, seed=seed)
+    count = min(_BATCH, commits)
+    batches = [data.blobs("random", count=count, size=10 << 10, seed=seed * 100 + at) for at in range(_ROUNDS)]
     singles = data.blobs("random", count=min(_SINGLES, commits), size=10 << 10, seed=seed + 10)
     setting.settle()
 
     opens: list[float] = []
-    for _ in range(5):
+    for _ in range(_ROUNDS):
         start = time.perf_counter()
         await peer.open()
         opens.append(time.perf_counter() - start)
         await peer.close()
     await peer.open()
-    with lap() as save:
-        await peer.save_durably(batch)
+    saves = [await _seconds(peer.save_durably(batch)) for batch in batches]
     keys = await peer.save_durably(old)
     await peer.load(keys, let_go)
-    with lap() as load:
-        await peer.load(keys, let_go)
-    seconds: list[float] = []
-    for blob in singles:
-        with lap() as single:
-            await peer.save_durably([blob])
-        seconds.append(single.seconds)
+    loads = [await _seconds(peer.load(keys, let_go)) for _ in range(_ROUNDS)]
+    single_saves = [await _seconds(peer.save_durably([blob])) for blob in singles]
     await peer.close()
     if len(old[0]) != SIZE:
         raise RuntimeError("the aged blobs are of another size")
-    return _Use(quantile(opens, 0.5), save.seconds, load.seconds, quantile(seconds, 0.5))
+    return _Use(*map(statistics.median, (opens, saves, loads, single_saves)))
+
+
+async def _seconds(work: Awaitable[object]) -> float:
+    with lap() as spent:
+        await work
+    return spent.seconds
 
 
 CASE = Case(

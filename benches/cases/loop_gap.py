@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from benches.peers.contract import Peer
-    from benches.scale import Scale
 
 _TICK = 0.001
 _IDLE_SECONDS = 1.0
+_LOAD_SECONDS = 1.0
+"""Loads are repeated for so long: a batch of small blobs is over after a few ticks."""
 
 T = TypeVar("T")
 
@@ -64,11 +65,6 @@ class _Gaps:
         }
 
 
-def variants(scale: Scale) -> tuple[str, ...]:
-    """Random data in every shape."""
-    return tuple(f"random/{shape.name}" for shape in scale.shapes)
-
-
 async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
     """Measure one peer; one that blocks is called in a worker thread, as a careful caller would."""
     kind, _, shape_name = setting.variant.partition("/")
@@ -87,8 +83,12 @@ async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
         loading.frees.append((start, time.perf_counter()))
         held.append(blob)
 
+    deadline = time.perf_counter() + _LOAD_SECONDS
     async with loading.watching():
-        await _aside(peer, peer.load(keys, take))
+        while True:
+            await _aside(peer, peer.load(keys, take))
+            if time.perf_counter() > deadline:
+                break
     await peer.close()
     return saving.metrics("save") | loading.metrics("load")
 
@@ -128,6 +128,6 @@ CASE = Case(
     ),
     run=run,
     limit=limit,
-    variants=variants,
+    variants=lambda scale: scale.gap_batches,
     inside=True,
 )

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _SMALL = 64 * KIB
 _LARGE = 4 * MIB
-_PATIENCE_SECONDS = 10.0
 
 
 async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
@@ -71,7 +70,7 @@ async def _latencies(
 ) -> list[float]:
     places = random.Random(size)
     seconds: list[float] = []
-    deadline = time.perf_counter() + _PATIENCE_SECONDS
+    deadline = time.perf_counter() + setting.scale.single_seconds
     for number in range(setting.scale.range_reads + 1):
         at = places.randrange(len(blob) - size)
         start = time.perf_counter()

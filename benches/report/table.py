@@ -25,7 +25,7 @@ def show(results: Results, console: Console) -> None:
             console.print(_case_table(results, cases.find(name)))
     judged = verdicts(results) if results.scale != "tiny" and peers.OURS in results.packages else []
     if judged:
-        console.print(_goal_table(judged))
+        console.print(_goal_table(judged, results.scale))
     for peer, reason in results.absent.items():
         console.print(f"{peer} did not take part: {reason}")
     machine = ", ".join(f"{name} {value}" for name, value in results.machine.items())
@@ -96,8 +96,9 @@ def _figure(spread: Spread, column: Column) -> str:
     return text
 
 
-def _goal_table(judged: list[Verdict]) -> Table:
-    table = Table(title="Goals", title_justify="left")
+def _goal_table(judged: list[Verdict], scale: str) -> Table:
+    title = "Goals" if scale == "full" else f"Goals (a {scale} run: smaller batches than the goals mean)"
+    table = Table(title=title, title_justify="left")
     table.add_column("goal")
     table.add_column("data")
     table.add_column("measured", justify="right")
