@@ -44,7 +44,7 @@ def planted_names() -> set[str]:
     found = set()
     for file in (ROOT / "rust").rglob("*.rs"):
         found |= {part.split('"')[0] for part in file.read_text().split('planted("')[1:]}
-    return found | {"cleanup-on-exception-only", "stream-gathered", "loop-blocked"}
+    return found | {"cancelled-is-committed", "stream-gathered", "loop-blocked"}
 
 
 def hunting(mutant: str) -> dict[str, str]:

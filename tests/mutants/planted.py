@@ -55,7 +55,7 @@ ALL = (
     _mutant("damage-not-noted", "noticed damage is not written down", Hunt("heal", 80)),
     _mutant("descriptor-leaked", "a descriptor is never closed", Hunt("cancel", 72)),
     _mutant("merge-drops-inputs-early", "a merge removes its inputs first", Hunt(engine="merge"), Hunt("race", 40)),
-    _mutant("cleanup-on-exception-only", "a cancelled batch is not withdrawn", Hunt("cancel", 300)),
+    _mutant("cancelled-is-committed", "a cancelled batch is committed all the same", Hunt("cancel", 300)),
     _mutant("stream-gathered", "a stream is gathered in memory", Hunt("memory", 256)),
     _mutant("loop-blocked", "work is done on the event loop", Hunt("gap", 16)),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,13 @@ from tests.torture.layout import listed_packs
 
 ROOMS = ("packs", "index", "documents")
 """The folders whose files hold bytes. Marks, damage notes and locks are empty files."""
+
+
+if planted := os.environ.get("PACKHOUSE_MUTANT"):
+    from tests.mutants.python import PLANTS
+
+    if planted in PLANTS:
+        PLANTS[planted]()
 
 
 class Real:

@@ -177,6 +177,8 @@ impl Names {
 
 /// Where a document stands: its folder, and its path.
 fn place(name: &str) -> (String, String) {
+    let folded = crate::mutant::planted("names-fold-case").then(|| name.to_lowercase());
+    let name = folded.as_deref().unwrap_or(name);
     let mut path = DOCUMENTS.to_owned();
     for part in encoding::parts(name) {
         path.push('/');

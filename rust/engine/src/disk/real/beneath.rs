@@ -81,6 +81,9 @@ impl Root {
     pub(super) fn open_file(&self, path: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         path.split('/').try_for_each(check)?;
+        if crate::mutant::planted("follow-links") {
+            return Ok(retry(|| fs::openat(&self.folder, path, flags.difference(OFlags::NOFOLLOW), mode))?);
+        }
         #[cfg(target_os = "linux")]
         if self.resolve.load(Ordering::Relaxed) {
             use rustix::fs::ResolveFlags;
