@@ -213,6 +213,9 @@ InvalidInput
   level | A compression level that zstd does not have. | Choose one between 1 and 19.
   name | A document's name that is empty, too long or no text. | Use text of 1 to 700 bytes in UTF-8.
   no-stream | A piece for a blob that is not being written. | Please report it: this is a bug.
+  object-name | An object's name that could break a client or a file system. | Use the names that packhouse makes.
+  object-range | A range that is not wholly within an object. | Ask `head(name)` for its size first.
+  object-size | A stream had another size than it said. | Say its true size, or none.
   not-a-key | Not a key: a `str` of 64 lower-case hex digits. | Use the `key` of a `SavedBlob`, or what `b3sum` prints.
   open-stream | A batch was committed while a blob of it was still being written. | Please report it: this is a bug.
   option | An option that cannot be. | The message says which and why.
@@ -244,8 +247,10 @@ ReadOnlyStore
   mode | The store was opened for reading. | Open it with `mode="a"`.
   read-only | The store takes no writes. | The message says why.
 NameNotFound
+  object-not-found | No object has this name. | Check the name and the prefix.
   name-not-found | No document has this name. | Check the name; `names.list(prefix)` tells which there are.
 NameConflict
+  object-conflict | An object is not the version it was thought to be. | Read it again and decide anew.
   name-conflict | The document changed, came into being or was deleted meanwhile. | Read it again and decide anew.
 StorageError
   disk-full | The disk is full. | Make room; nothing of the batch is visible.
