@@ -197,11 +197,13 @@ CorruptBlob
   tree | The blob is no manifest of a folder, or one that would leave the folder. | Use a key from `save_tree`.
   truncated | A file of the store ends too early. | Restore the file, or save the blobs again.
 CommitUncertain
+  put-uncertain | The answer to a conditional write of an object was lost. | Read the object and decide anew.
   after-publish | Publishing the commit was issued, then something failed. | Ask `committed(batch_id)`, or save again.
   commit-uncertain | The commit was issued and its outcome is not known. | Ask `committed(batch_id)`, or save again.
   name-uncertain | A document was written, but may be gone after a power loss. | Read it, and put it again if need be.
   refs-lost | A document was written, but a blob that it names went meanwhile. | Save the blob, put the document again.
 InvalidInput
+  plain-http | Plain http to another host. | Use https, or ask for it by `plain_http=True`.
   batch | The batch is committed or withdrawn already. | Begin another.
   batch-id | Not the id of a batch: 32 lower-case hex digits. | Use the `batch_id` of a `CommitUncertain`.
   buffer | A buffer that is read-only, not contiguous or too small. | Hand in a writable one of the blob's size.
@@ -228,11 +230,14 @@ InvalidInput
   url | A URL that this version cannot open. | Use a path, `file:///path` or `memory://`.
   version | Not the version of a document. | Use what `get` or `put` returned.
 StoreNotFound
+  no-bucket | There is no such bucket. | Create it, or check its name and the endpoint.
   no-store | There is no store here, and none was to be made. | Check the path; open it with `create=True`.
   not-a-store | What is here is no store. | Check the path.
   not-empty | A store was to be made in a folder that holds other things. | Choose an empty folder.
   shared-file-system | The folder is on a network or user-space file system. | Use a local disk, or `shared=True`.
 UnsupportedStore
+  conditional-writes | The service has no conditional writes. | Use another, or no names.
+  not-implemented | The service does not implement it. | Use another service.
   announcement | The store announces a change that this version does not know. | Write to it with a newer version.
   cipher | What is stored is encrypted, which this version cannot read. | Use a newer version.
   codec | What is stored is compressed in a way that this version does not know. | Use a newer version.
@@ -253,6 +258,21 @@ NameConflict
   object-conflict | An object is not the version it was thought to be. | Read it again and decide anew.
   name-conflict | The document changed, came into being or was deleted meanwhile. | Read it again and decide anew.
 StorageError
+  access-denied | The service denies access. | Check the bucket's policy and the rights of the credentials.
+  archived | The object is in an archive class. | Restore it; keep packs out of archive classes.
+  bad-answer | An answer that cannot be used: cut, encoded, of another range, not what was asked. | Check the endpoint.
+  bad-credentials | Credentials are missing, wrong or expired. | Set or renew them.
+  certificate | The service's certificate is not trusted. | Name its authority by `ca`.
+  clock-skew | This machine's clock is wrong. | Set it.
+  connection-lost | The connection was lost before an answer. | Try again.
+  damaged-in-transit | The service received other bytes than were sent. | Try again.
+  deadline | There was no answer in time. | Try again, or raise the deadline.
+  no-network | There is no connection to the service. | Check the endpoint and the network.
+  redirected | The service sends us elsewhere, which is not followed. | Check the endpoint.
+  refused | The service refuses. | Look its code up in its documentation.
+  service-failed | The service failed. | Try again later.
+  throttled | The service asks for less load. | Try again later.
+  wrong-region | The bucket is in another region. | Set `region`.
   disk-full | The disk is full. | Make room; nothing of the batch is visible.
   file-too-large | A file would grow beyond a limit of the process or the file system. | Raise the limit.
   io | The operating system refused. | `errno` and the message say why.

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple, Self, TypeAlias
+
+import anyio
 
 from packhouse.errors import InvalidInput
 
@@ -58,6 +61,17 @@ class Stream:
 
     pieces: AsyncIterable[Bytes]
     size: int | None = None
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncIterator[Bytes]]:
+        """Iterate over the pieces, and close a generator that is left before its end."""
+        pieces = aiter(self.pieces)
+        try:
+            yield pieces
+        finally:
+            if isinstance(pieces, AsyncGenerator):
+                with anyio.CancelScope(shield=True):
+                    await pieces.aclose()
 
 
 Body: TypeAlias = Bytes | Stream
@@ -193,7 +207,8 @@ async def gather_body(body: Body, name: str) -> Bytes:
     """
     if not isinstance(body, Stream):
         return body
-    whole = b"".join([bytes(piece) async for piece in body.pieces])
+    async with body.reading() as pieces:
+        whole = b"".join([bytes(piece) async for piece in pieces])
     check_size(body, len(whole), name)
     return whole
 

@@ -80,8 +80,9 @@ class LocalObjects(ObjectStore):
         try:
             if isinstance(body, Stream):
                 size = 0
-                async for piece in body.pieces:
-                    size += await to_thread.run_sync(write_all, file, piece)
+                async with body.reading() as pieces:
+                    async for piece in pieces:
+                        size += await to_thread.run_sync(write_all, file, piece)
                 check_size(body, size, name)
             else:
                 await to_thread.run_sync(write_all, file, body)

@@ -1,0 +1,77 @@
+"""What is asked of the client, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from packhouse.errors import PackhouseError
+from packhouse.objects.contract import Bytes
+
+__all__ = ["Call", "Doubt", "Fault", "Judge", "Reply", "Sign"]
+
+
+@dataclass(slots=True)
+class Doubt:
+    """Whether an earlier try may have had its effect although nothing said so."""
+
+    any: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, before it is signed.
+
+    Attributes:
+        method: the verb of HTTP.
+        url: absolute; no secret in it.
+        what: the operation and the name, for messages.
+        headers: besides those of the signature; lower-case names.
+        body: buffers of known length.
+        again: whether it may be sent twice.
+        into: where the body of a good answer goes; it must be as long.
+        limit: bytes of a body beyond which an answer is refused.
+        size: bytes that are expected, for the deadline.
+        doubt: told when a try may have had its effect.
+        check: looks at a good answer's headers and length (None: not told) before its body is read, and raises when it
+            is not what was asked for.
+    """
+
+    method: str
+    url: str
+    what: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Sequence[Bytes] = ()
+    again: bool = True
+    into: memoryview | None = None
+    limit: int = 8 << 20
+    size: int = 0
+    doubt: Doubt = field(default_factory=Doubt)
+    check: Callable[[int, Mapping[str, str], int | None], None] | None = None
+
+
+class Reply(NamedTuple):
+    """An answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Lower-case names."""
+    body: memoryview
+    """All of it; `into`, where the answer was good and went there."""
+
+
+class Fault(NamedTuple):
+    """What is wrong with a reply."""
+
+    error: PackhouseError
+    again: bool = False
+    """Whether another try may help."""
+    throttled: bool = False
+    """Whether the service asks for less."""
+
+
+Judge = Callable[[Reply], Fault | None]
+"""The service's view of a reply: None when it is an answer that the caller wants to see."""
+Sign = Callable[[Call], Awaitable[Mapping[str, str]]]
+"""All headers of one try: they carry the time, so each try is signed anew."""

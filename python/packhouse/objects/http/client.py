@@ -1,0 +1,196 @@
+"""What every request goes through: one deadline, tries again by class of error, a bound on what is in flight.
+
+No redirect is followed, nothing is decoded, no cookie is kept: a 3xx and an encoded body are answers to judge.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+
+from packhouse.errors import InvalidInput, PackhouseError, StorageError
+from packhouse.objects.http.bodies import Buffers
+from packhouse.objects.http.calls import Call, Fault, Judge, Reply, Sign
+from packhouse.objects.http.gate import Budget, Gate
+from packhouse.objects.http.options import HttpOptions
+from packhouse.objects.http.quiet import hushed
+from packhouse.objects.http.receiving import Receiving
+from packhouse.objects.http.transport import AGAIN, TARGET, Transport
+from packhouse.objects.http.troubles import describe
+
+__all__ = ["HttpClient"]
+
+_log = logging.getLogger("packhouse.http")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_FIRST_WAIT = 0.1
+_LONGEST_WAIT = 5.0
+
+
+class HttpClient:
+    """Sends calls and returns what was answered. Used within `async with`.
+
+    Args:
+        options: how patient it is.
+        client: an `httpx.AsyncClient` or `httpx2.AsyncClient` to go through; its owner closes it.
+    """
+
+    def __init__(self, options: HttpOptions | None = None, *, client: Any = None) -> None:
+        self.options = options or HttpOptions()
+        self._handed_in = client
+        self._client: Any = client
+        self._transport: Transport | None = None
+        self._stack = AsyncExitStack()
+        self.gate = Gate(self.options.concurrency)
+        self.budget = Budget()
+
+    async def __aenter__(self) -> Self:
+        options = self.options
+        if self._handed_in is None and (options.proxy or options.http2 or options.trust_env):
+            limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
+            self._client = await self._stack.enter_async_context(
+                httpx.AsyncClient(
+                    verify=await anyio.to_thread.run_sync(_context, options.ca),
+                    proxy=options.proxy,
+                    http2=options.http2,
+                    trust_env=options.trust_env,
+                    limits=limits,
+                )
+            )
+        elif self._handed_in is None:
+            self._transport = await self._stack.enter_async_context(Transport(ca=options.ca))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+        self._transport = None
+        self._client = self._handed_in
+
+    async def fetch(self, call: Call, sign: Sign, judge: Judge) -> Reply:
+        """Send a call until there is an answer.
+
+        Raises:
+            PackhouseError: the judge's error, or what the network did; within the deadline in any case.
+        """
+        self._check(call.url)
+        patience = self.options.deadline + self._at_slowest(call)
+        last: PackhouseError | None = None
+        try:
+            with anyio.fail_after(patience):
+                for number in range(1, self.options.tries + 1):
+                    outcome = await self._try(call, sign, judge)
+                    if isinstance(outcome, Reply):
+                        return outcome
+                    fault, wait = outcome
+                    last = fault.error
+                    if not (fault.again and call.again) or number == self.options.tries or not self.budget.spend():
+                        raise last
+                    backoff = min(_FIRST_WAIT * 2 ** (number - 1), _LONGEST_WAIT) * random.uniform(0.5, 1)  # noqa: S311
+                    await anyio.sleep(max(backoff, wait))
+        except TimeoutError as error:
+            reason = f" (last: {last})" if last is not None else ""
+            message = f"cannot {call.what}: no answer within {patience:.0f} s{reason}; try again, or raise the deadline"
+            raise StorageError(message, kind="deadline") from (last or error)
+        raise last or AssertionError
+
+    async def _try(self, call: Call, sign: Sign, judge: Judge) -> Reply | tuple[Fault, float]:
+        """Send once; return the reply, or what is wrong and how long the service wants to be left alone."""
+        async with self.gate.slot():
+            started = time.monotonic()
+            headers = await sign(call)
+            with anyio.move_on_after(self.options.answer + self._at_slowest(call)) as scope:
+                try:
+                    reply = await self._send(call, headers, scope)
+                except Exception as error:
+                    fault = self._explain(error, call)
+                    if fault is None:
+                        raise
+                    _log.debug("%s %s: %s", call.method, call.what, fault.error.kind)
+                    return fault, 0.0
+            if scope.cancelled_caught:
+                call.doubt.any = True
+                message = f"cannot {call.what}: the answer did not come in time; try again, or raise the deadline"
+                return Fault(StorageError(message, kind="deadline"), again=True), 0.0
+            _log.debug("%s %s: %d, %.0f ms", call.method, call.what, reply.status, 1e3 * (time.monotonic() - started))
+        fault = judge(reply)
+        if fault is None:
+            self.budget.earn()
+            self.gate.went_well()
+            return reply
+        if fault.throttled:
+            self.gate.throttled()
+        if reply.status >= 500 or reply.status == 200:
+            call.doubt.any = True
+        return fault, _retry_after(reply.headers)
+
+    async def _send(self, call: Call, headers: Mapping[str, str], scope: anyio.CancelScope) -> Reply:
+        body = Buffers(call.body)
+
+        def more(length: int) -> None:
+            scope.deadline = max(
+                scope.deadline, anyio.current_time() + self.options.answer + length / self.options.slowest
+            )
+
+        receiving = Receiving(call, more)
+        if self._transport is not None:
+            extensions = {TARGET: receiving.target, AGAIN: call.again}
+            request = httpx.Request(call.method, call.url, headers=headers, stream=body, extensions=extensions)
+            return await receiving.read(await self._transport.handle_async_request(request))
+        if self._client is None:
+            raise InvalidInput("the client is used outside of `async with`", kind="invalid")
+        if not (self.options.keep_connections or self.options.http2):
+            headers = {**headers, "connection": "close"}
+        with hushed():
+            content = body if body.size else None
+            request = self._client.build_request(call.method, call.url, headers=headers, content=content, timeout=None)
+            response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+            return await receiving.read(response)
+
+    def _explain(self, error: Exception, call: Call) -> Fault | None:
+        if isinstance(error, PackhouseError):
+            call.doubt.any = True
+            return Fault(error, again=error.kind == "bad-answer")
+        trouble = describe(error, call.what, urlsplit(call.url).netloc)
+        if trouble is None:
+            return None
+        if trouble.sent:
+            call.doubt.any = True
+        return Fault(trouble.error, again=trouble.again)
+
+    def _at_slowest(self, call: Call) -> float:
+        """Return the seconds that a call's bytes may take."""
+        return (call.size + sum(memoryview(buffer).nbytes for buffer in call.body)) / self.options.slowest
+
+    def _check(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not self.options.plain_http:
+            message = f"http://{parts.netloc} is not encrypted: use https://, or ask for it by `plain_http=True`"
+            raise InvalidInput(message, kind="plain-http")
+
+
+def _context(ca: str | None) -> Any:
+    from packhouse.objects.http.connecting import make_context  # noqa: PLC0415 - reads certificates
+
+    return make_context(ca)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds that the service wants to be left alone."""
+    told = headers.get("retry-after", "")
+    try:
+        if told.isdigit():
+            return float(told)
+        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time()) if told else 0.0
+    except (ValueError, OverflowError):
+        return 0.0

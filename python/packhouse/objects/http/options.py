@@ -1,0 +1,52 @@
+"""How patient the client is, and by which way it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packhouse.errors import InvalidInput
+
+__all__ = ["HttpOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpOptions:
+    """What may be chosen about HTTP.
+
+    Attributes:
+        deadline: seconds that one operation takes at most, all its tries together, beyond what its bytes take at
+            `slowest`.
+        answer: seconds that one try takes at most, beyond what its bytes take at `slowest`.
+        slowest: bytes per second; what is slower is given up.
+        tries: how often an operation is tried at most.
+        concurrency: requests in flight at most; fewer while the service throttles.
+        ca: a file of certificates to trust besides the system's.
+        proxy: the URL of a proxy; requests then go through stock httpx.
+        http2: speak HTTP/2; requests then go through stock httpx (needs `httpx[http2]`).
+        trust_env: take proxies from the environment.
+        plain_http: allow http:// to other hosts than this one.
+        keep_connections: let a handed-in client reuse connections. Stock httpx takes surplus bytes behind an answer for
+            the next one, so it is told to close them otherwise. HTTP/2 needs True.
+    """
+
+    deadline: float = 120.0
+    answer: float = 20.0
+    slowest: int = 64 << 10
+    tries: int = 7
+    concurrency: int = 32
+    ca: str | None = None
+    proxy: str | None = None
+    http2: bool = False
+    trust_env: bool = False
+    plain_http: bool = False
+    keep_connections: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.deadline, self.answer, self.slowest, self.tries, self.concurrency) <= 0:
+            message = "deadline, answer, slowest, tries and concurrency are more than 0"
+            raise InvalidInput(message, kind="option")
+
+    def __repr__(self) -> str:
+        return (
+            f"HttpOptions(deadline={self.deadline}, concurrency={self.concurrency})"  # a proxy's URL may hold secrets
+        )

@@ -1,0 +1,214 @@
+"""One connection's bytes: a non-blocking socket, plain or with TLS in memory.
+
+Only `anyio.wait_readable` and `wait_writable` are asked of the loop. TLS runs over memory buffers, so that one read of
+the socket brings many records; Python hands out 16 KiB of plain text a call in any case.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Literal, TypeAlias
+
+import anyio
+import anyio.lowlevel
+
+__all__ = ["Glance", "PlainWire", "TlsWire", "Wire"]
+
+Glance: TypeAlias = Literal["silent", "speaks", "closed"]
+_AT_ONCE = 1 << 20
+_RAW = 256 << 10
+_BUFFERS_AT_ONCE = 64
+_LOOK_UP = 0.25
+"""Seconds after which a sender that cannot go on looks whether the peer has answered already."""
+
+
+class Wire(ABC):
+    """A connection. Used by one task at a time; after any error only `close` is left."""
+
+    def __init__(self, raw: socket.socket) -> None:
+        self.raw = raw
+        self.idle_since = 0.0
+
+    @abstractmethod
+    async def send(self, queue: deque[memoryview]) -> bool:
+        """Send what is in the queue, taking out what is sent; `False` when the peer spoke before the end."""
+
+    @abstractmethod
+    async def read_into(self, target: memoryview) -> int:
+        """Read at least one byte, as many as are there; 0 at the end."""
+
+    @abstractmethod
+    def glance(self) -> Glance:
+        """Look whether something can be read, without waiting and without taking it."""
+
+    def close(self) -> None:
+        """Close the socket, at once."""
+        self.raw.close()
+
+    async def _wait_writable(self) -> bool:
+        """Wait until bytes can be sent; `False` when the peer spoke meanwhile."""
+        while True:
+            if self.glance() == "speaks":
+                return False
+            with anyio.move_on_after(_LOOK_UP):
+                await anyio.wait_writable(self.raw)
+                return True
+
+
+class PlainWire(Wire):
+    """The socket itself."""
+
+    async def send(self, queue: deque[memoryview]) -> bool:
+        while queue:
+            some = [queue[number] for number in range(min(len(queue), _BUFFERS_AT_ONCE))]
+            try:
+                sent = self.raw.sendmsg(some)
+            except BlockingIOError:
+                if not await self._wait_writable():
+                    return False
+                continue
+            _take(queue, sent)
+            if queue:
+                await anyio.lowlevel.checkpoint()
+        return True
+
+    async def read_into(self, target: memoryview) -> int:
+        some = target[:_AT_ONCE]
+        while True:
+            try:
+                return self.raw.recv_into(some)
+            except BlockingIOError:
+                await anyio.wait_readable(self.raw)
+
+    def glance(self) -> Glance:
+        try:
+            return "speaks" if self.raw.recv(1, socket.MSG_PEEK) else "closed"
+        except BlockingIOError:
+            return "silent"
+        except OSError:
+            return "closed"
+
+
+class TlsWire(Wire):
+    """TLS over memory buffers."""
+
+    def __init__(self, raw: socket.socket, context: ssl.SSLContext, host: str) -> None:
+        super().__init__(raw)
+        self._in = ssl.MemoryBIO()
+        self._out = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_hostname=host)
+        self._buffer = bytearray(_RAW)
+        self._ahead = b""
+        self._unsent: deque[memoryview] = deque()
+
+    async def handshake(self) -> None:
+        """Agree on keys, and check who the peer is."""
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._flush()
+                await anyio.wait_readable(self.raw)
+                if self._receive() == "closed":
+                    raise ConnectionResetError(errno.ECONNRESET, "closed during the TLS handshake") from None
+            except ssl.SSLError:
+                await self._flush()  # the alert tells the peer why
+                raise
+            else:
+                await self._flush()
+                return
+
+    async def send(self, queue: deque[memoryview]) -> bool:
+        while queue or self._unsent:
+            if not await self._flush():
+                return False
+            if queue:
+                _take(queue, self._tls.write(queue[0][:_RAW]))
+                if not queue:
+                    return await self._flush()
+                await anyio.lowlevel.checkpoint()
+        return True
+
+    async def _flush(self) -> bool:
+        """Send what TLS has ready; `False` when the peer spoke while it could not be sent."""
+        if self._out.pending:
+            self._unsent.append(memoryview(self._out.read()))
+        while self._unsent:
+            try:
+                _take(self._unsent, self.raw.send(self._unsent[0]))
+            except BlockingIOError:
+                if not await self._wait_writable():
+                    return False
+        return True
+
+    async def read_into(self, target: memoryview) -> int:
+        if self._ahead:
+            count = min(len(self._ahead), len(target))
+            target[:count] = self._ahead[:count]
+            self._ahead = self._ahead[count:]
+            return count
+        while True:
+            plain = self._decrypt(target)
+            if plain is not None:
+                return plain
+            await anyio.wait_readable(self.raw)
+            self._receive()
+
+    def _decrypt(self, target: memoryview) -> int | None:
+        """Fill the target with what is here; None when more must be received, 0 at the end."""
+        done = 0
+        limit = min(len(target), _AT_ONCE)
+        while done < limit:
+            try:
+                count: int = self._tls.read(limit - done, target[done:limit])  # type: ignore[assignment] # of bytes read
+            except (ssl.SSLWantReadError, ssl.SSLSyscallError):
+                if not done and self._in.eof:
+                    return 0
+                return done or None
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                return done
+            if not count:
+                return done
+            done += count
+        return done
+
+    def _receive(self) -> Glance:
+        """Take what the socket has; nothing of it is plain text yet."""
+        try:
+            count = self.raw.recv_into(self._buffer)
+        except BlockingIOError:
+            return "silent"
+        if not count:
+            self._in.write_eof()
+            return "closed"
+        self._in.write(memoryview(self._buffer)[:count])
+        return "speaks"
+
+    def glance(self) -> Glance:
+        if self._ahead:
+            return "speaks"
+        try:
+            self._receive()
+            piece = bytearray(16 << 10)
+            count = self._decrypt(memoryview(piece))
+        except OSError:
+            return "closed"
+        if count is None:
+            return "silent"
+        self._ahead = bytes(piece[:count])
+        return "speaks" if count else "closed"
+
+
+def _take(queue: deque[memoryview], count: int) -> None:
+    """Take bytes off the head of the queue."""
+    while count:
+        first = queue[0]
+        if count < first.nbytes:
+            queue[0] = first[count:]
+            return
+        count -= first.nbytes
+        queue.popleft()

@@ -1,0 +1,82 @@
+"""What is checked of an answer before it is believed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from packhouse.errors import InvalidInput, StorageError
+from packhouse.objects.http import Reply
+
+__all__ = ["RangeCheck", "etag_of", "size_of", "version_of"]
+
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+
+
+class RangeCheck:
+    """Holds the answer to a ranged read against what was asked, before its body is read.
+
+    Args:
+        what: the operation, for messages.
+        start: the first byte.
+        length: bytes; None for all from there.
+    """
+
+    def __init__(self, what: str, start: int, length: int | None) -> None:
+        self._what = what
+        self._start = start
+        self._length = length
+        self.total = 0
+        """Bytes of the whole object, once answered."""
+
+    def __call__(self, status: int, headers: Mapping[str, str], length: int | None) -> None:
+        """Look at the head of an answer.
+
+        Raises:
+            InvalidInput: the object is shorter (`object-range`).
+            StorageError: it is not what was asked for (`bad-answer`).
+        """
+        if status == 200:
+            if self._start or length is None or length != self._length:
+                raise StorageError(f"cannot {self._what}: the service ignores ranges", kind="bad-answer")
+            self.total = length
+            return
+        told = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
+        if told is None:
+            raise StorageError(f"cannot {self._what}: the answer does not say what it is of", kind="bad-answer")
+        first, last, self.total = map(int, told.groups())
+        wanted = self.total - self._start if self._length is None else self._length
+        if self._start + wanted > self.total:
+            message = f"cannot {self._what}: {wanted} bytes from {self._start} are not within its {self.total}"
+            raise InvalidInput(message, kind="object-range")
+        if first != self._start or last - first + 1 != wanted or (length is not None and length != wanted):
+            raise StorageError(f"cannot {self._what}: the answer is of another range", kind="bad-answer")
+
+
+def etag_of(text: str) -> str:
+    """Return an entity tag without its quotes."""
+    return text.strip().removeprefix("W/").strip('"')
+
+
+def version_of(headers: Mapping[str, str], name: str) -> str:
+    """Return the version that an answer tells.
+
+    Raises:
+        StorageError: it tells none.
+    """
+    version = etag_of(headers.get("etag", ""))
+    if not version:
+        raise StorageError(f"the answer about {name} tells no version (ETag)", kind="bad-answer")
+    return version
+
+
+def size_of(reply: Reply, name: str) -> int:
+    """Return the size that an answer to HEAD tells.
+
+    Raises:
+        StorageError: it tells none.
+    """
+    told = reply.headers.get("content-length", "")
+    if not (told.isascii() and told.isdigit()):
+        raise StorageError(f"the answer about {name} tells no size", kind="bad-answer")
+    return int(told)

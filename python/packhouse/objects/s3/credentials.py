@@ -1,0 +1,176 @@
+"""Who we are and where the service is: explicit options, then environment and files by botocore's chain, in a thread.
+
+Temporary credentials are renewed by one task while the others go on with the old ones, until those really end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from anyio import to_thread
+
+from packhouse.errors import InvalidInput, PackhouseError, StorageError
+from packhouse.objects.s3.options import S3Options, check_endpoint
+from packhouse.objects.s3.signing import Credentials
+
+__all__ = ["Identity", "find_identity"]
+
+_EARLY = 15 * 60
+_LATE = 2 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What was found."""
+
+    region: str
+    endpoint: str | None
+    credentials: Callable[[], Any]
+    """An async function that returns what to sign with now; None to sign nothing."""
+    ca: str | None
+
+
+async def find_identity(options: S3Options) -> Identity:
+    """Look in all places; only what is not given explicitly is looked for.
+
+    Raises:
+        StorageError: no credentials anywhere (`bad-credentials`).
+    """
+    return await to_thread.run_sync(_find, options)
+
+
+def _find(options: S3Options) -> Identity:
+    given = options.anonymous or options.access_key_id is not None
+    environment = os.environ
+    region = options.region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    endpoint = options.endpoint
+    if endpoint is None and environment.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() != "true":
+        endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or None
+    ca = options.http.ca or environment.get("AWS_CA_BUNDLE") or None
+    session = None
+    if not given or region is None:
+        session = _session(options.profile)
+    if session is not None:
+        region = region or session.get_config_variable("region")
+        endpoint = endpoint or _configured_endpoint(session)
+        ca = ca or session.get_config_variable("ca_bundle")
+    endpoint = check_endpoint(endpoint) if endpoint else None
+    return Identity(region or "us-east-1", endpoint, _credentials(options, session), ca)
+
+
+def _session(profile: str | None) -> Any:
+    """Make botocore's session; None without botocore."""
+    try:
+        import botocore.exceptions  # noqa: PLC0415 - an extra
+        import botocore.session  # noqa: PLC0415
+    except ImportError:
+        return None
+    session = botocore.session.Session(profile=profile)
+    try:
+        session.get_scoped_config()
+    except botocore.exceptions.BotoCoreError as error:
+        message = f"cannot read the AWS configuration ({type(error).__name__}); check the profile and its files"
+        raise InvalidInput(message, kind="option") from None
+    return session
+
+
+def _configured_endpoint(session: Any) -> str | None:
+    from botocore.configprovider import ConfiguredEndpointProvider  # noqa: PLC0415 - an extra
+
+    if session.get_config_variable("ignore_configured_endpoint_urls"):
+        return None
+    provider = ConfiguredEndpointProvider(
+        full_config=session.full_config, scoped_config=session.get_scoped_config(), client_name="s3"
+    )
+    found: str | None = provider.provide()
+    return found
+
+
+def _credentials(options: S3Options, session: Any) -> Callable[[], Any]:
+    fixed: Credentials | None = None
+    if options.access_key_id is not None and options.secret_access_key is not None:
+        fixed = Credentials(options.access_key_id, options.secret_access_key, options.session_token)
+    elif not options.anonymous and session is None:
+        fixed = _from_environment()
+    if fixed is not None or options.anonymous:
+
+        async def same() -> Credentials | None:
+            return fixed
+
+        return same
+    found = _load(session)
+    return Renewing(found).current
+
+
+def _from_environment() -> Credentials:
+    key, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if not key or not secret:
+        message = "no credentials in the environment, and without botocore no other place is searched: "
+        message += "install packhouse[s3], or say `anonymous=True`"
+        raise StorageError(message, kind="bad-credentials")
+    return Credentials(key, secret, os.environ.get("AWS_SESSION_TOKEN") or None)
+
+
+def _load(session: Any) -> Any:
+    try:
+        found = session.get_credentials()
+    except Exception as error:  # noqa: BLE001 - providers raise what they like; their texts may hold secrets
+        raise _failed(error) from None
+    if found is None:
+        message = "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, "
+        message += "or say `anonymous=True`"
+        raise StorageError(message, kind="bad-credentials")
+    return found
+
+
+def _failed(error: Exception) -> PackhouseError:
+    message = f"the credentials could not be read ({type(error).__name__}); check the profile or the machine's role"
+    return StorageError(message, kind="bad-credentials")
+
+
+class Renewing:
+    """Credentials of botocore's, read in a thread, renewed by one task.
+
+    Args:
+        source: what botocore's session found.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self._lock = anyio.Lock()
+        self._now: Credentials | None = None
+        self.renewals = 0
+
+    async def current(self) -> Credentials:
+        """Return what to sign with now.
+
+        Raises:
+            StorageError: they have ended and cannot be renewed.
+        """
+        needed = getattr(self._source, "refresh_needed", None)
+        if self._now is not None and (needed is None or not needed(refresh_in=_EARLY)):
+            return self._now
+        ended = self._now is None or needed is None or needed(refresh_in=_LATE)
+        if not ended and self._lock.locked():
+            return self._now  # type: ignore[return-value] # another task is at it
+        async with self._lock:
+            if self._now is not None and (needed is None or not needed(refresh_in=_EARLY)):
+                return self._now
+            try:
+                self._now = await to_thread.run_sync(self._read)
+            except StorageError:
+                if ended or self._now is None:
+                    raise
+            return self._now
+
+    def _read(self) -> Credentials:
+        try:
+            frozen = self._source.get_frozen_credentials()
+        except Exception as error:  # noqa: BLE001 - providers raise what they like; their texts may hold secrets
+            raise _failed(error) from None
+        self.renewals += 1
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)

@@ -1,0 +1,70 @@
+"""Starting a server on free loopback ports, and waiting until it answers."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["ServerFailed", "free_ports", "guarded", "wait_until"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class ServerFailed(RuntimeError):
+    """The server did not come up."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Find ports that are free now, below those that the system gives to clients."""
+    held: list[socket.socket] = []
+    start = 20_000 + (hash(tempfile.gettempprefix()) + time.time_ns() // 1000) % 9000
+    for port in range(start, 32_000):
+        taken = socket.socket()
+        try:
+            taken.bind(("127.0.0.1", port))
+        except OSError:
+            taken.close()
+            continue
+        held.append(taken)
+        if len(held) == count:
+            break
+    ports = [taken.getsockname()[1] for taken in held]
+    for taken in held:
+        taken.close()
+    return ports
+
+
+@contextmanager
+def guarded(name: str, command: Callable[[Path], Sequence[str]]) -> Iterator[tuple[Path, subprocess.Popen[bytes]]]:
+    """Run a server in a folder of its own; it ends with the block, and with this process."""
+    folder = Path(tempfile.mkdtemp(prefix=f"packhouse-{name}-"))
+    arguments = [sys.executable, "-m", "tests.servers.guard", str(folder), *command(folder)]
+    process = subprocess.Popen(arguments, stdin=subprocess.PIPE, cwd=ROOT)
+    try:
+        yield folder, process
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(timeout=30)
+
+
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], folder: Path, seconds: float = 30) -> None:
+    """Ask until the server answers.
+
+    Raises:
+        ServerFailed: it does not; the end of its log is in the message.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        if ready():
+            return
+        time.sleep(0.05)
+    log = folder / "log"
+    told = log.read_text("utf-8", "replace")[-2000:] if log.exists() else ""
+    raise ServerFailed(f"the server did not come up: {told}")
