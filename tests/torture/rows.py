@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.torture import cancel, faults, flips, fuzz, gap, heal, hostile, kill, machine, memory, power, race, syscalls
+from tests.torture import (
+    cancel,
+    faults,
+    flips,
+    fuzz,
+    gap,
+    heal,
+    hostile,
+    kill,
+    machine,
+    memory,
+    power,
+    race,
+    remote,
+    secrecy,
+    syscalls,
+)
 from tests.torture.outcome import Outcome
 
 
@@ -63,8 +79,20 @@ ROWS = (
         cancel.run, 72, 400, 0, "cancellations",
     ),
     Row(
+        12, "remote", "hostile object-store server, by four clients", "0 wrong bytes, an end in time + 10 %",
+        remote.run, 24, 0, 0, "behaviours × clients",
+    ),
+    Row(
+        13, "bombs", "bombs and giant heads from a server, 256 MiB of memory", "refused, nothing killed",
+        remote.run_bombs, 8, 0, 0, "bombs × clients",
+    ),
+    Row(
         14, "hostile", "generated names, planted links", "0 opens outside, 0 links followed",
         hostile.run, 400, 4000, 100_000, "names and links",
+    ),
+    Row(
+        16, "secrets", "20 secrets planted; logs at DEBUG, errors, reprs, pickles searched", "0 occurrences",
+        secrecy.run, 1, 1, 1,
     ),
     Row(17, "fuzz", "fuzzing every parser of foreign bytes", "0 crashes", fuzz.run, -1, 5, 600, "s per target"),
     Row(18, "gap", "event-loop gap, saving and loading", "p99 ≤ 5 ms, max ≤ 20 ms", gap.run, 16, 64, 256, "× 4 MiB"),

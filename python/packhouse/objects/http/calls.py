@@ -41,10 +41,10 @@ class Call:
     method: str
     url: str
     what: str
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: Sequence[Bytes] = ()
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Sequence[Bytes] = field(default=(), repr=False)
     again: bool = True
-    into: memoryview | None = None
+    into: memoryview | None = field(default=None, repr=False)
     limit: int = 8 << 20
     size: int = 0
     doubt: Doubt = field(default_factory=Doubt)

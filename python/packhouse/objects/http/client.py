@@ -142,9 +142,13 @@ class HttpClient:
                 scope.deadline, anyio.current_time() + self.options.answer + length / self.options.slowest
             )
 
+        def again() -> bool:
+            call.doubt.any = True
+            return call.again
+
         receiving = Receiving(call, more)
         if self._transport is not None:
-            extensions = {TARGET: receiving.target, AGAIN: call.again}
+            extensions = {TARGET: receiving.target, AGAIN: again}
             request = httpx.Request(call.method, call.url, headers=headers, stream=body, extensions=extensions)
             return await receiving.read(await self._transport.handle_async_request(request))
         if self._client is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +16,7 @@ import h11
 import httpx
 from anyio import to_thread
 
+from packhouse.errors import PackhouseError
 from packhouse.objects.http.bodies import Buffers
 from packhouse.objects.http.connecting import connect, make_context
 from packhouse.objects.http.exchange import Exchange, Headers, Target
@@ -26,7 +27,7 @@ __all__ = ["AGAIN", "FILLED", "TARGET", "Transport"]
 TARGET = "packhouse.target"
 """The request's extension that holds a `Target`: where the body goes."""
 AGAIN = "packhouse.again"
-"""The request's extension that says whether it may be sent twice; without it GET, HEAD and OPTIONS may."""
+"""The request's extension that is asked, and so told, before it is sent twice; without it GET, HEAD and OPTIONS are."""
 FILLED = "packhouse.filled"
 """The answer's extension that tells how many bytes went into the target."""
 _IDLE = 20.0
@@ -78,14 +79,13 @@ class Transport(httpx.AsyncBaseTransport):
             httpx.TransportError: as httpx's own transports do.
         """
         origin = _origin_of(request)
-        again = request.extensions.get(AGAIN, request.method in ("GET", "HEAD", "OPTIONS"))
         wire = self._reuse(origin)
         if wire is not None:
             exchange = Exchange(wire)
             try:
                 return await self._talk(exchange, origin, request)
             except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
-                if exchange.heard or not again or not isinstance(request.stream, Buffers | httpx.ByteStream):
+                if exchange.heard or not isinstance(request.stream, Buffers | httpx.ByteStream) or not _again(request):
                     raise
         return await self._talk(Exchange(await self._connect(origin, request)), origin, request)
 
@@ -135,6 +135,8 @@ class Transport(httpx.AsyncBaseTransport):
                 raise httpx.RemoteProtocolError(str(error), request=request) from error
             except h11.LocalProtocolError as error:
                 raise httpx.LocalProtocolError(str(error), request=request) from error
+            except PackhouseError:
+                raise  # the target's: some are OSErrors
             except OSError as error:
                 raise httpx.ReadError(str(error), request=request) from error
             kept = True
@@ -222,6 +224,12 @@ async def _body(request: httpx.Request) -> list[memoryview]:
         return request.stream.views
     whole = await request.aread()
     return [memoryview(whole)] if whole else []
+
+
+def _again(request: httpx.Request) -> bool:
+    """Say whether a request that may have arrived is sent once more."""
+    asked: Callable[[], bool] | None = request.extensions.get(AGAIN)
+    return request.method in ("GET", "HEAD", "OPTIONS") if asked is None else asked()
 
 
 def _timeout(request: httpx.Request, kind: str) -> float | None:

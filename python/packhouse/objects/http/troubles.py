@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 from typing import NamedTuple
@@ -46,7 +45,7 @@ def describe(error: Exception, what: str, host: str) -> Trouble | None:
         message = f"cannot {what}: no connection to {host} ({why}); check the endpoint and the network"
         return Trouble(StorageError(message, kind="no-network"), sent=False, again="UnsupportedProtocol" not in names)
     if "ProtocolError" in names or "DecodingError" in names:
-        message = f"cannot {what}: what {host} answered cannot be used ({_plain(error)})"
+        message = f"cannot {what}: what {host} answered is no HTTP that can be used, or was cut; check the endpoint"
         return Trouble(StorageError(message, kind="bad-answer"), sent=True, again=True)
     message = f"cannot {what}: the connection to {host} was lost; try again"
     return Trouble(StorageError(message, kind="connection-lost"), sent=True, again=True)
@@ -62,8 +61,3 @@ def _chain(error: BaseException | None) -> list[BaseException]:
 
 def _reason(error: BaseException) -> str:
     return str(getattr(error, "verify_message", "")) or "verification failed"
-
-
-def _plain(error: Exception) -> str:
-    """Return a short message without anything that a peer could have put into it."""
-    return re.sub(r"[^A-Za-z0-9 ,.'-]", "", str(error))[:80] or type(error).__name__

@@ -1,0 +1,25 @@
+"""Every misbehaviour of a server, by every transport: no wrong bytes, no secret sent away, an end in time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.hostile.behaviours import BEHAVIOURS, Behaviour
+from tests.hostile.driving import CARRIERS, Carrier, drive
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("carrier", CARRIERS)
+@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda one: one.name)
+async def test_a_client_survives(behaviour: Behaviour, carrier: Carrier, anyio_backend: str) -> None:
+    await drive(behaviour, carrier)
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda one: one.name)
+async def test_our_transport_survives_on_trio(behaviour: Behaviour, anyio_backend: str) -> None:
+    await drive(behaviour, "own")
+
+
+def test_there_are_at_least_twenty_five_behaviours() -> None:
+    assert len({behaviour.name for behaviour in BEHAVIOURS}) == len(BEHAVIOURS) >= 25
