@@ -203,17 +203,21 @@ CommitUncertain
   name-uncertain | A document was written, but may be gone after a power loss. | Read it, and put it again if need be.
   refs-lost | A document was written, but a blob that it names went meanwhile. | Save the blob, put the document again.
 InvalidInput
+  artifact-name | The name of an artifact is no text that UTF-8 can say. | Name it by a `str`.
+  attempt | Not the number of an attempt. | Attempts are 0 to 5.
   plain-http | Plain http to another host. | Use https, or ask for it by `plain_http=True`.
   batch | The batch is committed or withdrawn already. | Begin another.
   batch-id | Not the id of a batch: 32 lower-case hex digits. | Use the `batch_id` of a `CommitUncertain`.
   buffer | A buffer that is read-only, not contiguous or too small. | Hand in a writable one of the blob's size.
   chunk-sizes | Chunk sizes that cannot be. | Choose an average between 1 KiB and 4 MiB.
   document | A document that is not JSON. | Hand in what JSON can say: dicts, lists, text, numbers.
+  encoding | The bytes of an artifact are not of the form that its record says. | Save it again.
   empty-recipe | A recipe without chunks was asked for. | Please report it: this is a bug.
   invalid | An argument that cannot be used. | The message says which and why.
   item-type | An item that cannot be saved, or no iterable of items. | The message says which item: convert it.
   level | A compression level that zstd does not have. | Choose one between 1 and 19.
   name | A document's name that is empty, too long or no text. | Use text of 1 to 700 bytes in UTF-8.
+  not-ready | A task's datastore was asked before its record was read. | `await datastore.ready()` first.
   no-stream | A piece for a blob that is not being written. | Please report it: this is a bug.
   object-name | An object's name that could break a client or a file system. | Use the names that packhouse makes.
   object-range | A range that is not wholly within an object. | Ask `head(name)` for its size first.
@@ -225,8 +229,13 @@ InvalidInput
   random | The operating system has no random bytes to give. | Look at the machine: this should not happen.
   range | A range or position that is not within the blob. | Ask `size(key)` first.
   stream | A stream that the batch does not have. | Please report it: this is a bug.
+  task | Not the name of a flow, run, step or task, or no pathspec. | Use text without `/`, joined by `/`.
+  task-done | A task was written to after `done()`. | Begin another attempt.
+  task-mode | A method that the mode of a task's datastore does not allow. | Open the task in the mode it needs.
   too-large | More than the format can hold. | Split it; the message says what is too large.
   tree-item | Something in a folder that is neither file, folder nor link. | Remove it.
+  unpicklable | An artifact cannot be pickled. | The message names it and says why.
+  untrusted | A pickle was to be loaded where pickles are refused. | `trust="pickle"`, if you trust all writers.
   url | A URL that this version cannot open. | Use a path, `file:///path` or `memory://`.
   version | Not the version of a document. | Use what `get` or `put` returned.
 StoreNotFound
@@ -244,6 +253,7 @@ UnsupportedStore
   dictionary | What is stored needs a dictionary, which this version cannot use. | Use a newer version.
   group | What is stored has its bytes grouped in a way that this version does not know. | Use a newer version.
   newer-format | The store is of a newer format. | Use a newer version.
+  serializer | No serializer here reads an artifact's encoding. | Register the one that wrote it.
   reader-feature | Reading the store needs a feature that this version lacks. | Use a newer version.
   unsupported | The store needs something that this version lacks. | Use a newer version.
   writer-feature | Writing to the store needs a feature that this version lacks. | Use a newer version, or `mode="r"`.
@@ -253,6 +263,9 @@ ReadOnlyStore
   read-only | The store takes no writes. | The message says why.
 NameNotFound
   object-not-found | No object has this name. | Check the name and the prefix.
+  no-artifact | A task has no artifact of this name. | Its `artifacts()` tells which there are.
+  no-attempt | No attempt of the task has begun, or its latest is not done. | Wait for it; `allow_not_done=True`.
+  no-record | An attempt is done, and its record is gone. | Find out who deleted names; run the task again.
   name-not-found | No document has this name. | Check the name; `names.list(prefix)` tells which there are.
 NameConflict
   object-conflict | An object is not the version it was thought to be. | Read it again and decide anew.

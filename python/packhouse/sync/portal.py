@@ -7,7 +7,7 @@ import threading
 import weakref
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortal
@@ -16,12 +16,28 @@ from packhouse.errors import InvalidInput, StoreClosed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from types import TracebackType
 
-    from packhouse.blobs.store import BlobStore
-
-__all__ = ["Portal"]
+__all__ = ["Openable", "Portal"]
 
 T = TypeVar("T")
+
+
+class Openable(Protocol):
+    """What a portal opens and closes: a store, or what holds one."""
+
+    @property
+    def url(self) -> str:
+        """How messages call it."""
+        ...
+
+    async def __aenter__(self) -> Any:
+        """Open it."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
 
 
 class Portal:
@@ -31,7 +47,7 @@ class Portal:
     keeps it from ending.
     """
 
-    def __init__(self, store: BlobStore) -> None:
+    def __init__(self, store: Openable) -> None:
         self._state = _State(store)
         self._state.start()
         self._close = weakref.finalize(self, self._state.stop)
@@ -88,7 +104,7 @@ class _Call:
 class _State:
     """What the loop's thread holds: it does not keep the portal alive."""
 
-    def __init__(self, store: BlobStore) -> None:
+    def __init__(self, store: Openable) -> None:
         self._store = store
         self._process = os.getpid()
         self._portal: BlockingPortal | None = None

@@ -66,8 +66,14 @@ class BlobStore:
         options: StoreOptions | None = None,
     ) -> None:
         self._store = AsyncBlobStore(url, mode=mode, create=create, options=options)
-        self._create = create
         self._portal = Portal(self._store)
+
+    @classmethod
+    def _over(cls, store: AsyncBlobStore, portal: Portal) -> BlobStore:
+        """Make the facade of a store that is open on this portal's loop; closing it ends the portal."""
+        facade = cls.__new__(cls)
+        facade._store, facade._portal = store, portal  # noqa: SLF001 - its own
+        return facade
 
     @property
     def url(self) -> str:

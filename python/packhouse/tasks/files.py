@@ -1,0 +1,175 @@
+"""The documents of one task: state, record and metadata, under the names that `layout` gives them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from packhouse.errors import InvalidInput, NameNotFound
+from packhouse.names import Document
+from packhouse.tasks.layout import ATTEMPT, DATA, DONE, MAX_ATTEMPTS, TaskId
+from packhouse.tasks.record import Record
+
+if TYPE_CHECKING:
+    from packhouse.blobs.store import BlobStore
+    from packhouse.names import NamedDocument
+
+__all__ = ["Attempts", "TaskFiles", "find_attempts", "read_records"]
+
+_LARGEST_RECORD = 8 << 20  # a name's document has at most 16 MiB
+_RESERVED = (ATTEMPT, DONE, DATA)
+
+
+class Attempts(NamedTuple):
+    """Which attempts of a task have begun, and which are done."""
+
+    started: frozenset[int]
+    done: frozenset[int]
+
+    @property
+    def latest(self) -> int | None:
+        """The highest that has begun; None when none has."""
+        return max(self.started, default=None)
+
+
+class TaskFiles:
+    """What is kept of a task beside its blobs.
+
+    Args:
+        store: open.
+        task: whose.
+    """
+
+    def __init__(self, store: BlobStore, task: TaskId) -> None:
+        self._store = store
+        self._task = task
+
+    async def load(self, names: Sequence[str], attempt: int | None) -> list[Any]:
+        """Read documents; `MISSING` stands for one that is not there."""
+        found = await self._store.names.get_many([self._task.file(name, attempt) for name in names])
+        return [MISSING if one is None else await _value(self._store, one) for one in found]
+
+    async def has(self, names: Sequence[str], attempt: int | None) -> list[bool]:
+        """Tell which documents are there."""
+        found = await self._store.names.get_many([self._task.file(name, attempt) for name in names])
+        return [one is not None for one in found]
+
+    async def save(self, contents: Mapping[str, object], attempt: int | None, *, overwrite: bool = True) -> None:
+        """Write metadata for one sync; all is encoded before the first is written.
+
+        Raises:
+            InvalidInput: a name that is the store's own, or a value that is not JSON; nothing is written.
+        """
+        for name in contents:
+            if not name:
+                raise InvalidInput(f"the name of metadata is text, not {name!r}", kind="name")
+            if name in _RESERVED or self._task.file(name, attempt) != self._plain(name, attempt):
+                raise InvalidInput(f"{name!r} is what init_task and done write: save it by another name", kind="name")
+        documents = [Document(self._plain(name, attempt), _encoded(value)) for name, value in contents.items()]
+        if overwrite:
+            await self._store.names.put_many(documents)
+        else:
+            await self._store.names.put_if_absent_many(documents)
+
+    async def start(self, attempt: int | None, seconds: float) -> None:
+        """Say that an attempt has begun."""
+        await self._store.names.put(self._task.file(ATTEMPT, attempt), {"value": {"time": seconds}})
+
+    async def write_record(self, record: Record, kind: str, attempt: int | None) -> None:
+        """Write the record, which keeps the blobs alive; they must be stored.
+
+        Raises:
+            BlobNotFound: one is not; nothing is written.
+        """
+        value = record.document(kind, attempt)
+        refs = dict.fromkeys(record.objects.values())
+        document: dict[str, Any] = {"value": value}
+        if 200 * len(record.objects) > _LARGEST_RECORD:
+            (blob,) = await self._store.save_blobs([json.dumps(value).encode()], pin=False)
+            document, refs = {"blob": blob.key}, {**refs, blob.key: None}
+        await self._store.names.put(self._task.file(DATA, attempt), document, refs=refs)
+
+    async def mark_done(self, attempt: int | None) -> None:
+        """Say that an attempt is done: its record stands before."""
+        await self._store.names.put(self._task.file(DONE, attempt), {"value": ""})
+
+    async def read_record(self, attempt: int | None) -> Record:
+        """Read the record of an attempt that is done.
+
+        Raises:
+            NameNotFound: there is none.
+        """
+        (record,) = await read_records(self._store, [(self._task, attempt)])
+        return record
+
+    async def attempts(self) -> Attempts:
+        """Tell which attempts there are."""
+        return (await find_attempts(self._store, [self._task]))[self._task]
+
+    def _plain(self, name: str, attempt: int | None) -> str:
+        return self._task.file(f"{'' if attempt is None else f'{attempt}.'}{name}", None)
+
+
+MISSING: Any = object()
+"""Stands for a document that is not there: None is a value."""
+
+
+async def find_attempts(store: BlobStore, tasks: Iterable[TaskId]) -> dict[TaskId, Attempts]:
+    """Tell which attempts these tasks have, one look at each possible name: what was just written is seen."""
+    tasks = list(dict.fromkeys(tasks))
+    facts = [(task, number, what) for task in tasks for number in range(MAX_ATTEMPTS) for what in (ATTEMPT, DONE)]
+    found = await store.names.get_many([task.file(what, number) for task, number, what in facts])
+    known: dict[tuple[TaskId, str], set[int]] = {(task, what): set() for task in tasks for what in (ATTEMPT, DONE)}
+    for (task, number, what), document in zip(facts, found, strict=True):
+        if document is not None:
+            known[task, what].add(number)
+    return {task: Attempts(frozenset(known[task, ATTEMPT]), frozenset(known[task, DONE])) for task in tasks}
+
+
+async def read_records(store: BlobStore, attempts: Sequence[tuple[TaskId, int | None]]) -> list[Record]:
+    """Read the records of attempts that are done.
+
+    Raises:
+        NameNotFound: one has none.
+    """
+    found = await store.names.get_many([task.file(DATA, attempt) for task, attempt in attempts])
+    records = []
+    for (task, attempt), document in zip(attempts, found, strict=True):
+        if document is None:
+            raise NameNotFound(f"attempt {attempt} of {task} is done, and its record is gone", kind="no-record")
+        records.append(Record.of(await _value(store, document)))
+    return records
+
+
+def _encoded(value: object) -> dict[str, Any]:
+    """Write a value as Metaflow's JSON would have it: what a document cannot say exactly is kept as text."""
+    try:
+        text = json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"metadata is not JSON: {error}", kind="document") from error
+    try:
+        return {"value": json.loads(text, parse_constant=_refuse, parse_int=_small)}
+    except ValueError:
+        return {"text": text}
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(constant)
+
+
+def _small(digits: str) -> int:
+    if len(digits) > 18:
+        raise ValueError(digits)
+    return int(digits)
+
+
+async def _value(store: BlobStore, document: NamedDocument) -> Any:
+    match document.doc:
+        case {"value": value}:
+            return value
+        case {"text": str(text)}:
+            return json.loads(text)
+        case {"blob": str(key)}:
+            return json.loads(await store.load(key))
+    raise InvalidInput("a document of a task has a form that this version does not know", kind="document")

@@ -1,0 +1,264 @@
+"""Logs of a task: saved whole, or appended to and followed while the task runs.
+
+A log is a head, the content that was saved last, and pieces that were appended since. Each piece is one document (text
+up to 16 KiB stands in it, anything else in a blob it refers to) and is durable when `append` returns. Saving a log
+anew begins a generation: older pieces no longer belong to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import aiofiles
+import anyio
+
+from packhouse.errors import InvalidInput, NameConflict
+from packhouse.names import Document
+from packhouse.tasks.layout import unpart
+
+if TYPE_CHECKING:
+    from packhouse.blobs.records import SavedBlob
+    from packhouse.blobs.sources import BlobSource
+    from packhouse.blobs.store import BlobStore
+    from packhouse.tasks.layout import TaskId
+
+__all__ = ["LogName", "LogWriter", "Logs", "log_source"]
+
+_INLINE = 16 << 10
+_FIRST = "0"
+_AT_ONCE = 256
+
+
+class LogName(NamedTuple):
+    """One log of an attempt."""
+
+    source: str
+    stream: str
+
+
+class Logs:
+    """The logs of one attempt of a task.
+
+    Args:
+        store: open.
+        task: whose.
+        attempt: which; None for files without attempt.
+    """
+
+    def __init__(self, store: BlobStore, task: TaskId, attempt: int | None) -> None:
+        self._store = store
+        self._task = task
+        self._attempt = attempt
+
+    def name(self, log: LogName) -> str:
+        """Return the name of a log's head."""
+        return self._task.log(*log, self._attempt)
+
+    async def replace(self, contents: dict[LogName, BlobSource]) -> None:
+        """Save logs whole, in place of what is there."""
+        heads = [self.name(log) for log in contents]
+        saved = await self._store.save_blobs(contents.values(), pin=False)
+        generations = [secrets.token_hex(8) for _ in saved]
+        documents = [_head(*each) for each in zip(heads, saved, generations, strict=True)]
+        await self._store.names.put_many(documents)
+        for head, generation in zip(heads, generations, strict=True):
+            outdated = [name async for name in self._store.names.list(f"{head}/") if f"/{generation}." not in name]
+            if outdated:
+                await self._store.names.delete_many(outdated)
+
+    async def load(self, log: LogName) -> bytes | None:
+        """Read a log whole; None when there is none."""
+        pieces = [piece async for piece in self.pieces(log)]
+        return b"".join(pieces) if pieces or await self.exists(log) else None
+
+    async def exists(self, log: LogName) -> bool:
+        """Tell whether there is such a log."""
+        head, generation = await self._generation(log)
+        return head is not None or bool(await self._numbered(log, generation, None))
+
+    async def size(self, log: LogName) -> int | None:
+        """Tell the bytes of a log without reading them; None when there is none."""
+        head, generation = await self._generation(log)
+        names = await self._numbered(log, generation, None)
+        if head is None and not names:
+            return None
+        documents = await self._store.names.get_many(names)
+        sizes: list[int] = [one["size"] for one in [head or {"size": 0}, *(each.doc for each in documents if each)]]
+        return sum(sizes)
+
+    async def pieces(self, log: LogName, *, follow: float | None = None) -> AsyncIterator[bytes]:
+        """Read a log piece by piece.
+
+        Args:
+            log: which.
+            follow: seconds between two looks for what was appended; None to end where the log ends now. A log that is
+                saved anew meanwhile is read from its beginning.
+        """
+        shown, after = None, None
+        while True:
+            head, generation = await self._generation(log)
+            if generation != shown:
+                shown, after = generation, None
+                if head is not None:
+                    async with await self._store.open_read(head["key"]) as reader:
+                        async for piece in reader:
+                            yield piece
+            names = await self._numbered(log, generation, after)
+            for start in range(0, len(names), _AT_ONCE):
+                for document in await self._store.names.get_many(names[start : start + _AT_ONCE]):
+                    if document is not None:
+                        yield await self._content(document.doc)
+            after = names[-1] if names else after
+            if follow is None:
+                return
+            if not names:
+                await anyio.sleep(follow)
+
+    async def names(self) -> list[LogName]:
+        """List the logs of the attempt."""
+        prefix = self._task.logs(self._attempt)
+        found = dict[LogName, None]()
+        async for name in self._store.names.list(prefix):
+            source, _, rest = name.removeprefix(prefix).partition("/")
+            found[LogName(unpart(source), unpart(rest.partition("/")[0]))] = None
+        return list(found)
+
+    async def append(self, log: LogName, data: bytes, place: Place | None = None) -> Place:
+        """Append to a log, durably; returns where to append next.
+
+        Two writers of one log do not lose a piece: theirs follow each other.
+        """
+        if place is None:
+            _, generation = await self._generation(log)
+            names = await self._numbered(log, generation, None)
+            place = Place(generation, int(names[-1].rpartition(".")[2]) + 1 if names else 0)
+        document, refs = await self._piece(data)
+        while True:
+            try:
+                await self._store.names.put_if_absent(
+                    f"{self.name(log)}/{place.generation}.{place.number:012d}", document, refs=refs
+                )
+            except NameConflict:
+                place = place._replace(number=place.number + 1)
+            else:
+                return place._replace(number=place.number + 1)
+
+    async def _generation(self, log: LogName) -> tuple[Any, str]:
+        (head,) = await self._store.names.get_many([self.name(log)])
+        return (None, _FIRST) if head is None else (head.doc, head.doc["generation"])
+
+    async def _numbered(self, log: LogName, generation: str, after: str | None) -> list[str]:
+        return [name async for name in self._store.names.list(f"{self.name(log)}/{generation}.", after=after)]
+
+    async def _piece(self, data: bytes) -> tuple[dict[str, Any], Sequence[str]]:
+        if len(data) <= _INLINE:
+            try:
+                return {"size": len(data), "text": data.decode()}, ()
+            except UnicodeDecodeError:
+                pass
+        (blob,) = await self._store.save_blobs([data], pin=False)
+        return {"size": len(data), "key": blob.key}, (blob.key,)
+
+    async def _content(self, document: Any) -> bytes:
+        if "text" in document:
+            return str(document["text"]).encode()
+        return await self._store.load(document["key"])
+
+
+class Place(NamedTuple):
+    """Where a writer appends next."""
+
+    generation: str
+    number: int
+
+
+class LogWriter:
+    """Appends to one log: `async with ds.log_writer("task", "stdout") as log: await log.write(...)`.
+
+    What is written is collected for at most `flush_bytes` and durable after `flush`, and when the block ends.
+    """
+
+    def __init__(self, logs: Logs, log: LogName, *, flush_bytes: int = 64 << 10) -> None:
+        self._logs = logs
+        self._log = log
+        self._most = flush_bytes
+        self._held: list[bytes] = []
+        self._place: Place | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> None:
+        with anyio.CancelScope(shield=kind is not None):
+            await self.flush()
+
+    async def write(self, data: bytes | str) -> None:
+        """Add to the log; text as UTF-8."""
+        self._held.append(data.encode() if isinstance(data, str) else bytes(data))
+        if sum(map(len, self._held)) >= self._most:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Make durable what was written."""
+        if self._held:
+            data, self._held = b"".join(self._held), []
+            self._place = await self._logs.append(self._log, data, self._place)
+
+    async def copy(self, path: str | os.PathLike[str], until: anyio.Event, *, interval: float = 0.2) -> None:
+        """Append what another process writes to a file, until the event is set and the end is reached.
+
+        On asyncio the file is read through aiofiles, on other loops through anyio.
+        """
+        async with _opened(path) as file:
+            while True:
+                last = until.is_set()
+                while data := await file.read(self._most):
+                    await self.write(data)
+                await self.flush()
+                if last:
+                    return
+                with anyio.move_on_after(interval):
+                    await until.wait()
+
+
+def log_source(data: object, what: str) -> BlobSource:
+    """Take what `save_logs` takes: bytes-like, text (as UTF-8), a `Path`, a BytesIO or a stream from where it stands.
+
+    Raises:
+        InvalidInput: it is something else; also a TypeError.
+    """
+    if isinstance(data, str):
+        return data.encode()
+    if isinstance(data, (bytes, bytearray, memoryview, Path)) or hasattr(data, "read") or hasattr(data, "__anext__"):
+        return data  # type: ignore[return-value]
+    message = f"{what} is of type {type(data).__qualname__}, expected bytes, text, BytesIO, Path or a stream"
+    raise InvalidInput(message, kind="item-type")
+
+
+def _opened(path: str | os.PathLike[str]) -> Any:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return _AnyioFile(path)
+    return aiofiles.open(path, "rb")
+
+
+class _AnyioFile:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+
+    async def __aenter__(self) -> Any:
+        self._file = await anyio.open_file(self._path, "rb")
+        return self._file
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._file.aclose()
+
+
+def _head(name: str, blob: SavedBlob, generation: str) -> Document:
+    return Document(name, {"generation": generation, "size": blob.size, "key": blob.key}, (blob.key,))

@@ -1,0 +1,78 @@
+"""Where datastores keep things: what `storage_impl` is without another choice."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from packhouse.blobs.store import BlobStore
+from packhouse.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from packhouse.blobs.options import StoreOptions
+
+__all__ = ["PackhouseStorage"]
+
+_VARIABLE = "PACKHOUSE_ROOT"
+_DEFAULT = ".packhouse"
+
+
+class PackhouseStorage:
+    """A packhouse store as the storage of datastores.
+
+    Args:
+        root: a path or any URL that `packhouse.open` takes, or a store that is open already and stays so. None for
+            `$PACKHOUSE_ROOT`, and without that `.packhouse` in the working directory.
+
+    Attributes:
+        TYPE: recorded with each task.
+        options: how stores are opened; set it in a subclass.
+    """
+
+    TYPE: ClassVar[str] = "packhouse"
+    options: ClassVar[StoreOptions | None] = None
+
+    def __init__(self, root: str | os.PathLike[str] | BlobStore | None = None) -> None:
+        self._is_ours = not isinstance(root, BlobStore)
+        if isinstance(root, BlobStore):
+            self.store = root
+        else:
+            where = root if root is not None else os.environ.get(_VARIABLE) or _DEFAULT
+            if "://" not in os.fspath(where):
+                where = os.path.abspath(where)  # noqa: PTH100 - the text that URIs begin with, not a look at the disk
+            self.store = BlobStore(where, options=self.options)
+
+    @property
+    def datastore_root(self) -> str:
+        """The URL of the store."""
+        return self.store.url
+
+    async def __aenter__(self) -> Self:
+        if self._is_ours:
+            await self.store.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._is_ours:
+            await self.store.__aexit__(kind, error, traceback)
+
+
+def make_storage(storage_impl: object, ds_root: object) -> PackhouseStorage:
+    """Call the class with the root.
+
+    Raises:
+        InvalidInput: it is no class, or it makes something that datastores cannot keep things in.
+    """
+    if not callable(storage_impl):
+        raise InvalidInput(f"storage_impl is a class that is called with ds_root, not {storage_impl!r}", kind="option")
+    storage = storage_impl(ds_root)
+    if not isinstance(storage, PackhouseStorage):
+        raise InvalidInput(
+            f"storage_impl {storage_impl!r} is no PackhouseStorage: datastores need named documents beside blobs",
+            kind="option",
+        )
+    return storage
