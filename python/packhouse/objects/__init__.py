@@ -16,6 +16,7 @@ from packhouse.objects.contract import (
 )
 from packhouse.objects.local import LocalObjects
 from packhouse.objects.memory import MemoryObjects
+from packhouse.objects.opening import open_objects
 
 __all__ = [
     "LONGEST_NAME",
@@ -28,4 +29,5 @@ __all__ = [
     "ObjectStore",
     "Stream",
     "check_object_name",
+    "open_objects",
 ]

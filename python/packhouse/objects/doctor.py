@@ -1,0 +1,237 @@
+"""What a store of objects really does: tried out, one finding after the other, under a random prefix that is removed.
+
+The findings tell what a service does, not what it is: conditions honoured or ignored, checksums looked at or not.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import statistics
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import anyio
+
+from packhouse.errors import NameConflict, NameNotFound, PackhouseError, UnsupportedStore
+from packhouse.objects.contract import ObjectInfo, ObjectStore, Stream
+
+__all__ = ["Diagnosis", "Verdict", "examine"]
+
+Verdict: TypeAlias = Literal["good", "poor", "bad"]
+_SKEW = 300.0
+_LARGE = 8 << 20
+_RACERS = 4
+
+
+class Diagnosis(NamedTuple):
+    """One line of the table."""
+
+    subject: str
+    verdict: Verdict
+    """`poor`: a store works without it; `bad`: it does not."""
+    detail: str
+    kind: str = ""
+    """Of the error, where there was one."""
+
+
+class _Poor(Exception):
+    """Not what one would wish; a store works all the same."""
+
+
+@dataclass
+class _Patient:
+    store: ObjectStore
+    prefix: str
+    body: bytes
+
+    async def write(self) -> str:
+        info = await self.store.put(f"{self.prefix}small", self.body)
+        return f"{info.size} bytes"
+
+    async def read(self) -> str:
+        found = await self.store.get(f"{self.prefix}small")
+        _expect(bytes(found.data) == self.body, "other bytes came back than were written")
+        part = await self.store.get(f"{self.prefix}small", start=1000, length=500)
+        _expect(bytes(part.data) == self.body[1000:1500], "a range came back wrong")
+        return "whole and in ranges"
+
+    async def clock(self) -> str:
+        skew = (await self.store.put(f"{self.prefix}clock", b"")).modified - time.time()
+        if abs(skew) > _SKEW:
+            raise _Poor(f"the service's clock differs by {skew:+.0f} s: set this machine's clock (NTP)")
+        return f"differs by {skew:+.1f} s"
+
+    async def listing(self) -> str:
+        names = {info.name async for info in self.store.list(self.prefix)}
+        _expect(f"{self.prefix}small" in names, "what was just written is not listed")
+        return "what was just written is listed"
+
+    async def conditions(self) -> str:
+        """Try them out: a service may honour them, ignore them or refuse them."""
+        name = f"{self.prefix}condition"
+        try:
+            first = await self.store.put_if(name, b"first", version=None)
+        except UnsupportedStore:
+            raise _Poor("not to be had: open stores with conditional_writes=False, names will refuse") from None
+        ignored = "ignored without a word: open stores with conditional_writes=False, names will refuse"
+        if await self._wins(name, None):
+            raise _Poor(f"if absent: {ignored}")
+        try:
+            second = await self.store.put_if(name, b"second", version=first.version)
+        except NameConflict:
+            raise _Poor("a true version is refused: try quoted_etags=False") from None
+        if await self._wins(name, first.version):
+            raise _Poor(f"if unchanged: {ignored}")
+        won: list[ObjectInfo] = []
+        async with anyio.create_task_group() as tasks:
+            for number in range(_RACERS):
+                tasks.start_soon(self._race, name, f"race {number}".encode(), second.version, won)
+        _expect(len(won) == 1, f"{len(won)} of {_RACERS} writers at once won: conditions are no protection here")
+        return "if absent and if unchanged, and one of several at once wins"
+
+    async def _wins(self, name: str, version: str | None) -> bool:
+        try:
+            await self.store.put_if(name, b"late", version=version)
+        except NameConflict:
+            return False
+        return True
+
+    async def _race(self, name: str, body: bytes, version: str, won: list[ObjectInfo]) -> None:
+        try:
+            won.append(await self.store.put_if(name, body, version=version))
+        except NameConflict:
+            return
+
+    async def parts(self) -> str:
+        async def pieces() -> AsyncIterator[bytes]:
+            for _ in range(9):
+                yield self.body * 256  # 1 MiB
+
+        info = await self.store.put(f"{self.prefix}parts", Stream(pieces()))
+        tail = await self.store.get(f"{self.prefix}parts", start=info.size - 4096, length=4096)
+        _expect(bytes(tail.data) == self.body, "other bytes came back than were written")
+        return f"{info.size >> 20} MiB in parts"
+
+    async def copying(self) -> str:
+        if not await self.store.copy(f"{self.prefix}small", f"{self.prefix}copy"):
+            raise _Poor("the service cannot: bytes go through this machine")
+        return "on the service's side"
+
+    async def checksums(self) -> str:
+        """Send bytes with the checksum of others."""
+        from packhouse.objects.s3 import S3Objects  # noqa: PLC0415 - imports httpx
+
+        if not isinstance(self.store, S3Objects):
+            return "nothing on the way that could change bytes"
+        wrong = base64.b64encode(b"\0\0\0\1").decode()
+        guarded = {"x-amz-content-sha256": "UNSIGNED-PAYLOAD", "x-amz-checksum-crc32": wrong}
+        try:
+            await self.store.requests.ask(
+                "PUT", "write with a wrong checksum", f"{self.prefix}wrong", body=[self.body], guarded=guarded
+            )
+        except PackhouseError as error:
+            return f"a wrong one is refused ({error.kind})"
+        raise _Poor("a wrong one is taken: damage on the way in shows when the bytes are read; try checksum='md5'")
+
+    async def latency(self) -> str:
+        times = [await _timed(self.store.head(f"{self.prefix}small")) for _ in range(20)]
+        return f"{statistics.median(times) * 1e3:.1f} ms, 1 in 10 above {sorted(times)[-2] * 1e3:.1f} ms"
+
+    async def throughput(self) -> str:
+        body = secrets.token_bytes(_LARGE)
+        target = memoryview(bytearray(_LARGE))
+
+        async def put(number: int) -> None:
+            await self.store.put(f"{self.prefix}large{number}", body)
+
+        async def get(number: int) -> None:
+            await self.store.get(f"{self.prefix}large{number}", start=0, length=_LARGE, into=target)
+
+        rates = [4 * _LARGE / 1e6 / await _timed(_at_once(each, 4)) for each in (put, get)]
+        return f"up {rates[0]:.0f} MB/s, down {rates[1]:.0f} MB/s, 4 × 8 MiB at once"
+
+    async def removing(self) -> str:
+        names = [info.name async for info in self.store.list(self.prefix)]
+        await self.store.delete(names)
+        left = [info.name async for info in self.store.list(self.prefix)]
+        _expect(not left, f"{len(left)} of {len(names)} objects are still there")
+        await self.store.delete(names)
+        return f"{len(names)} objects"
+
+
+async def examine(store: ObjectStore) -> AsyncIterator[Diagnosis]:
+    """Try a store out, 13 findings at most; it writes some 45 MB and removes them.
+
+    Args:
+        store: the store, opened.
+    """
+    patient = _Patient(store, f"doctor/{secrets.token_hex(8)}/", secrets.token_bytes(4096))
+    reached = await _find("reading", _absent(store, patient.prefix))
+    yield reached
+    if reached.verdict == "bad":
+        return
+    writing = await _find("writing", patient.write())
+    yield writing
+    if writing.verdict == "bad":
+        return
+    for subject, trial in (
+        ("reading back", patient.read),
+        ("listing", patient.listing),
+        ("clock", patient.clock),
+        ("conditional writes", patient.conditions),
+        ("uploads in parts", patient.parts),
+        ("checksums", patient.checksums),
+        ("copying", patient.copying),
+        ("latency", patient.latency),
+        ("throughput", patient.throughput),
+        ("deleting", patient.removing),
+    ):
+        yield await _find(subject, trial())
+
+
+async def _absent(store: ObjectStore, prefix: str) -> str:
+    try:
+        await store.get(f"{prefix}absent")
+    except NameNotFound:
+        return "credentials, bucket and network are good"
+    raise _Poor("an object that was never written is there")
+
+
+async def _find(subject: str, trial: Awaitable[str]) -> Diagnosis:
+    try:
+        return Diagnosis(subject, "good", await trial)
+    except _Poor as poor:
+        return Diagnosis(subject, "poor", str(poor))
+    except _Bad as bad:
+        return Diagnosis(subject, "bad", str(bad))
+    except PackhouseError as error:
+        return Diagnosis(subject, "bad", str(error), error.kind)
+    except ExceptionGroup as group:
+        errors = [error for error in group.exceptions if isinstance(error, PackhouseError)]
+        if not errors:
+            raise
+        return Diagnosis(subject, "bad", str(errors[0]), errors[0].kind)
+
+
+class _Bad(Exception):
+    """A store cannot work on this."""
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise _Bad(otherwise)
+
+
+async def _timed(doing: Awaitable[object]) -> float:
+    started = time.monotonic()
+    await doing
+    return time.monotonic() - started
+
+
+async def _at_once(doing: Callable[[int], Coroutine[None, None, None]], count: int) -> None:
+    async with anyio.create_task_group() as tasks:
+        for number in range(count):
+            tasks.start_soon(doing, number)

@@ -1,0 +1,63 @@
+"""`packhouse doctor` tells a good bucket from a bad one, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from packhouse.objects import MemoryObjects
+from packhouse.objects.contract import Bytes, ObjectInfo
+from packhouse.objects.doctor import examine
+from tests.servers.seaweedfs import Bucket
+
+COMMAND = Path(sys.executable).parent / "packhouse"
+
+
+def environment(bucket: Bucket, **more: str) -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    found = {"AWS_ENDPOINT_URL": bucket.endpoint, "AWS_ACCESS_KEY_ID": bucket.access, "AWS_REGION": "us-east-1"}
+    return plain | found | {"AWS_SECRET_ACCESS_KEY": bucket.secret} | more
+
+
+def doctor(bucket: Bucket, url: str, *options: str, **more: str) -> tuple[int, list[dict[str, str]]]:
+    command = [str(COMMAND), "doctor", url, "--json", *options]
+    done = subprocess.run(command, env=environment(bucket, **more), capture_output=True, timeout=100, check=False)
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_good_bucket_is_called_good_with_nothing_but_its_url(bucket: Bucket) -> None:
+    code, found = doctor(bucket, "s3://packhouse/clinic")
+    assert (code, {each["verdict"] for each in found}) == (0, {"good"}), found
+    assert len(found) == 12
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "kind"),
+    [
+        ("s3://packhouse", {"AWS_SECRET_ACCESS_KEY": "wrong"}, "bad-credentials"),
+        ("s3://packhouse", {"AWS_ACCESS_KEY_ID": "poor", "AWS_SECRET_ACCESS_KEY": "poor-secret"}, "access-denied"),
+        ("s3://missing", {}, "no-bucket"),
+    ],
+)
+def test_what_is_wrong_has_a_name(bucket: Bucket, url: str, more: dict[str, str], kind: str) -> None:
+    code, found = doctor(bucket, url, **more)
+    assert (code, found[-1]["verdict"], found[-1]["kind"]) == (1, "bad", kind)
+
+
+class _Heedless(MemoryObjects):
+    async def put_if(self, name: str, body: Bytes, *, version: str | None) -> ObjectInfo:
+        return await self.put(name, body)
+
+
+async def test_conditions_that_are_ignored_are_noticed_and_nothing_is_left() -> None:
+    store = _Heedless()
+    verdicts = {found.subject: found.verdict async for found in examine(store)}
+    assert verdicts.pop("conditional writes") == "poor"
+    assert set(verdicts.values()) == {"good"}
+    assert [info async for info in store.list()] == []
