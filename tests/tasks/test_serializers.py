@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 import pickle
+import subprocess
 import sys
 from collections import OrderedDict
 from typing import Any
@@ -65,13 +66,33 @@ def roundtrip(value: object, serializers: Serializers = ALL) -> tuple[Any, str]:
 
 shared = [1]
 PLAIN = [
-    (b"\0bytes", "bytes"), ("grüße", "str"), (None, "json"), (True, "json"), (-(1 << 62), "json"), (1.5, "json"),
-    ([1, {"a": [None, "x"]}, {}], "json"), ({"z": 1, "a": 2}, "json"), (-0.0, "json"), (5e-324, "json"),
-    (1 << 64, "pickle-v5"), ((1, 2), "pickle-v5"), ([(1,)], "pickle-v5"), ({1: 2}, "pickle-v5"), ({"a", 1}, "pickle-v5"),
-    (Text("x"), "pickle-v5"), ([Text("x")], "pickle-v5"), ({Text("x"): 1}, "pickle-v5"), (bytearray(b"x"), "pickle-v5"),
-    (math.inf, "pickle-v5"), ("\udc80", "pickle-v5"), (["\udc80"], "pickle-v5"), (datetime.date(2026, 1, 1), "pickle-v5"),
-    (OrderedDict(a=1), "pickle-v5"), ([shared, shared], "pickle-v5"), (np.float32(1.5), "pickle-v5"),
-]  # fmt: skip
+    (b"\0bytes", "bytes"),
+    ("grüße", "str"),
+    (None, "json"),
+    (True, "json"),
+    (-(1 << 62), "json"),
+    (1.5, "json"),
+    ([1, {"a": [None, "x"]}, {}], "json"),
+    ({"z": 1, "a": 2}, "json"),
+    (-0.0, "json"),
+    (5e-324, "json"),
+    (1 << 64, "pickle-v5"),
+    ((1, 2), "pickle-v5"),
+    ([(1,)], "pickle-v5"),
+    ({1: 2}, "pickle-v5"),
+    ({"a", 1}, "pickle-v5"),
+    (Text("x"), "pickle-v5"),
+    ([Text("x")], "pickle-v5"),
+    ({Text("x"): 1}, "pickle-v5"),
+    (bytearray(b"x"), "pickle-v5"),
+    (math.inf, "pickle-v5"),
+    ("\udc80", "pickle-v5"),
+    (["\udc80"], "pickle-v5"),
+    (dt.date(2026, 1, 1), "pickle-v5"),
+    (OrderedDict(a=1), "pickle-v5"),
+    ([shared, shared], "pickle-v5"),
+    (np.float32(1.5), "pickle-v5"),
+]
 
 
 @pytest.mark.parametrize(("value", "tag"), PLAIN, ids=repr)
@@ -139,14 +160,22 @@ def test_generated_arrays_come_back_bit_by_bit(array: Any) -> None:
 @pytest.mark.parametrize(
     ("array", "tag"),
     [
-        (np.arange(6.0).reshape(2, 3), "npy"), (np.asfortranarray(np.arange(6.0).reshape(2, 3)), "npy"),
-        (np.arange(12)[::2], "npy"), (np.arange(4, dtype=">i4"), "npy"), (np.array(5), "npy"), (np.zeros((3, 0)), "npy"),
-        (np.array(["a", "bc"]), "npy"), (np.array(["2026-01-01"], "datetime64[s]"), "npy"), (np.array([1 + 2j]), "npy"),
-        (np.array([{}, 1], dtype=object), "pickle-v5"), (np.zeros(2, [("a", "i4")]), "pickle-v5"),
-        (np.ma.masked_array([1, 2], [True, False]), "pickle-v5"), (np.zeros(2, np.dtype("f4", metadata={"a": 1})), "pickle-v5"),
+        (np.arange(6.0).reshape(2, 3), "npy"),
+        (np.asfortranarray(np.arange(6.0).reshape(2, 3)), "npy"),
+        (np.arange(12)[::2], "npy"),
+        (np.arange(4, dtype=">i4"), "npy"),
+        (np.array(5), "npy"),
+        (np.zeros((3, 0)), "npy"),
+        (np.array(["a", "bc"]), "npy"),
+        (np.array(["2026-01-01"], "datetime64[s]"), "npy"),
+        (np.array([1 + 2j]), "npy"),
+        (np.array([{}, 1], dtype=object), "pickle-v5"),
+        (np.zeros(2, [("a", "i4")]), "pickle-v5"),
+        (np.ma.masked_array([1, 2], [True, False]), "pickle-v5"),
+        (np.zeros(2, np.dtype("f4", metadata={"a": 1})), "pickle-v5"),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_arrays_take_the_typed_form_only_where_it_fits(array: Any, tag: str) -> None:
     loaded, encoding = roundtrip(array)
     assert encoding == tag
@@ -163,7 +192,7 @@ def test_npy_is_what_numpy_reads(tmp_path: Any) -> None:
 
 
 def test_dicts_of_arrays_are_safetensors_that_others_read() -> None:
-    arrays = {
+    arrays: dict[str, Any] = {
         "b": np.ones(3, np.float32),
         "a": np.arange(5, dtype=np.uint8),
         "empty": np.zeros((0, 2)),
@@ -199,8 +228,8 @@ def test_one_array_in_two_places_stays_one() -> None:
 
 
 def test_large_buffers_stand_beside_the_pickle_and_come_back_writable() -> None:
-    value = {"x": np.arange(100_000.0), "frozen": np.arange(50_000), "t": (1,)}
-    value["frozen"].flags.writeable = False  # type: ignore[union-attr]
+    value: dict[str, Any] = {"x": np.arange(100_000.0), "frozen": np.arange(50_000), "t": (1,)}
+    value["frozen"].flags.writeable = False
     packed = ALL.pack("it", value)
     assert packed.info["encoding"] == "pickle-v5-buffers"
     assert not isinstance(packed.content, bytes)
@@ -208,9 +237,9 @@ def test_large_buffers_stand_beside_the_pickle_and_come_back_writable() -> None:
         np.shares_memory(np.frombuffer(part, np.uint8), value["x"])
         for part in packed.content
         if memoryview(part).nbytes
-    )  # type: ignore[arg-type]
+    )
     loaded, _ = roundtrip(value)
-    np.testing.assert_array_equal(loaded["x"], value["x"])  # type: ignore[arg-type]
+    np.testing.assert_array_equal(loaded["x"], value["x"])
     assert loaded["x"].flags.writeable
     assert not loaded["frozen"].flags.writeable
     assert loaded["t"] == (1,)
@@ -275,9 +304,11 @@ def test_pickle_records_exactly_as_metaflow_does() -> None:
     packed = Serializers(choice="pickle").pack("a", np.ones(3))
     assert packed.content == pickle.dumps(np.ones(3), protocol=4)
     assert packed.info == {
-        "size": len(packed.content), "type": "<class 'numpy.ndarray'>", "encoding": "pickle-v4",
+        "size": len(packed.content),
+        "type": "<class 'numpy.ndarray'>",
+        "encoding": "pickle-v4",
         "serializer_info": {"source": "metaflow"},
-    }  # fmt: skip
+    }
 
 
 def test_protocol_4_is_in_one_piece() -> None:
@@ -304,8 +335,7 @@ def test_pickles_are_refused_without_trust_and_the_message_says_how_to_allow_the
 
 
 def test_nothing_of_an_optional_package_is_imported_unasked() -> None:
-    import subprocess
-
-    code = "import sys, packhouse.tasks; print([n for n in ('numpy', 'pandas', 'pyarrow', 'metaflow') if n in sys.modules])"
+    names = ("numpy", "pandas", "pyarrow", "metaflow")
+    code = f"import sys, packhouse.tasks; print([n for n in {names} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

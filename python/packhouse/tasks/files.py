@@ -118,6 +118,8 @@ MISSING: Any = object()
 async def find_attempts(store: BlobStore, tasks: Iterable[TaskId]) -> dict[TaskId, Attempts]:
     """Tell which attempts these tasks have, one look at each possible name: what was just written is seen."""
     tasks = list(dict.fromkeys(tasks))
+    if not tasks:
+        return {}
     facts = [(task, number, what) for task in tasks for number in range(MAX_ATTEMPTS) for what in (ATTEMPT, DONE)]
     found = await store.names.get_many([task.file(what, number) for task, number, what in facts])
     known: dict[tuple[TaskId, str], set[int]] = {(task, what): set() for task in tasks for what in (ATTEMPT, DONE)}

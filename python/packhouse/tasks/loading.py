@@ -162,7 +162,8 @@ class _named:  # noqa: N801 - a context manager that reads as a phrase
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, PackhouseError) and error.kind != "closed":
-            renamed = type(error)(f"artifact {self._one.name!r} of {self._where}: {error}", kind=error.kind)
+            what = f"artifact {self._one.name!r} of {self._where}, blob {self._one.located.key}"
+            renamed = type(error)(f"{what}: {error}", kind=error.kind)
             renamed.errno = error.errno
             if isinstance(renamed, BlobNotFound) and isinstance(error, BlobNotFound):
                 renamed.keys = error.keys
