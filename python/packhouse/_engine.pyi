@@ -3,7 +3,7 @@ from typing import Any, TypeVar, final
 
 from typing_extensions import Buffer
 
-__all__ = ["Batch", "Cancel", "Disk", "Located", "NameListing", "Names", "Saved", "Store"]
+__all__ = ["Batch", "Cancel", "Disk", "Located", "NameListing", "Names", "Saved", "Store", "count_keys"]
 
 _T = TypeVar("_T")
 
@@ -77,3 +77,5 @@ class NameListing:
     def __len__(self) -> int: ...
     def page(self, limit: int) -> list[str]: ...
     def skip_to(self, after: str) -> None: ...
+
+def count_keys(objects: list[Any]) -> int: ...

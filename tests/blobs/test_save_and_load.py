@@ -214,16 +214,16 @@ async def test_a_store_in_memory(anyio_backend: object) -> None:
 
 async def test_progress_counts_what_is_done(store: packhouse.BlobStore) -> None:
     steps: list[packhouse.Progress] = []
-    blobs = [os.urandom(10_000) for _ in range(3_000)]
+    blobs = [os.urandom(20_000) for _ in range(3_000)]
     saved = await store.save_blobs(blobs, len_hint=3_000, progress=steps.append)
     assert steps[-1].blobs == 3_000
-    assert steps[-1].size == 30_000_000
+    assert steps[-1].size == 60_000_000
     assert steps[0].total_blobs == 3_000
     assert len(steps) > 2
     steps.clear()
     async for _ in store.load_blobs(saved, progress=steps.append):
         pass
-    assert steps[-1].size == 30_000_000
+    assert steps[-1].size == 60_000_000
 
 
 async def test_progress_counts_the_bytes_of_files_and_streams(store: packhouse.BlobStore, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Intake", "iterate"]
 
-_GROUP_BYTES = 8 << 20
+_GROUP_BYTES = 16 << 20
 _GROUP_ITEMS = 2_000
 _COPIED_ON_LOOP = 256 << 10
 _SLICE_SECONDS = 0.002

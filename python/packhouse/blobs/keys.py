@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import anyio
 
+from packhouse._engine import count_keys
 from packhouse.blobs.records import KeyLike, key_and_locator
 from packhouse.blobs.sources import end_generator
 from packhouse.errors import InvalidInput
@@ -132,20 +133,29 @@ class _SyncKeys:
         self.starved = False
 
     def take(self, count: int) -> list[KeyPair]:
-        taken: list[KeyPair] = []
         if self._error is not None:
             self.ended = True
             raise self._error
+        given: list[KeyLike] = []
+        taken: list[KeyPair] = []
         try:
             for key in islice(self._iterator, count):
-                taken.append(key_and_locator(key))  # noqa: PERF401 - what came before an error counts
-        except Exception as error:
-            if not taken:
-                self.ended = True
-                raise
+                given.append(key)  # noqa: PERF402 - what came before an error counts
+        except Exception as error:  # noqa: BLE001 - raised behind what came before
             self._error = error
         else:
-            self.ended = self.ended or len(taken) < count
+            self.ended = self.ended or len(given) < count
+        try:
+            plain = count_keys(given)
+            taken = [(cast("str", key), None) for key in given[:plain]]
+            for key in given[plain:]:
+                taken.append(key_and_locator(key))
+        except InvalidInput as error:
+            self.ended = False
+            self._error = error
+        if not taken and self._error is not None:
+            self.ended = True
+            raise self._error
         return taken
 
     def close(self) -> None:

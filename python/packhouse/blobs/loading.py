@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, Self, TypeAlias, cast
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -17,6 +18,8 @@ from packhouse.blobs.records import KeyLike, LoadedBlob
 from packhouse.errors import BlobNotFound, InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from packhouse.blobs.core import Core
     from packhouse.blobs.jobs import Job
     from packhouse.blobs.keys import FedKeys, Keys
@@ -34,6 +37,9 @@ _FETCHES = 2
 _GROUP_BYTES = 8 << 20
 _SLICE_SECONDS = 0.002
 
+# What the class's own constructor does, without a Python frame for each blob.
+_make = cast("Callable[[tuple[str, Any]], LoadedBlob]", partial(tuple.__new__, LoadedBlob))
+
 
 class _Plan(NamedTuple):
     """Consecutive blobs that are fetched together."""
@@ -41,6 +47,13 @@ class _Plan(NamedTuple):
     keys: list[str]
     located: Located
     start: int
+    size: int
+
+
+class _Group(NamedTuple):
+    """What came of a plan: blobs, and where one could not be read, why."""
+
+    blobs: list[LoadedBlob | BaseException]
     size: int
 
 
@@ -66,8 +79,10 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
         self._locating: tuple[list[str], Job[Located]] | None = None
         self._plans: deque[_Plan | Exception] = deque()
         self._fetching: deque[tuple[_Plan, Job[list[bytes | Exception | None]]]] = deque()
-        self._held = 0
-        self._ready: deque[LoadedBlob | BaseException] = deque()
+        self._held = 0  # bytes that are being fetched, or were and are not all handed out
+        self._handing_out = 0  # as many of them belong to the group that is being handed out
+        self._ready: deque[_Group] = deque()
+        self._handed_out: Iterator[LoadedBlob | BaseException] = iter(())
         self._pause = time.monotonic() + _SLICE_SECONDS
         self._closed = False
 
@@ -77,17 +92,25 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
     async def __anext__(self) -> LoadedBlob:
         if time.monotonic() >= self._pause:
             await self._rest()
-        if not self._ready and not await self._refill():
-            raise StopAsyncIteration
-        return self._hand_out()
+        while True:
+            for blob in self._handed_out:
+                return blob if isinstance(blob, LoadedBlob) else self._fail(blob)
+            if not await self._refill():
+                raise StopAsyncIteration
 
     async def next_many(self) -> list[LoadedBlob]:
         """Return all that is ready, at least one blob; an empty list at the end."""
-        if not self._ready and not await self._refill():
-            return []
-        many = [self._hand_out()]
-        while self._ready and isinstance(self._ready[0], LoadedBlob):
-            many.append(self._hand_out())
+        many: list[LoadedBlob] = []
+        while not many:
+            for blob in self._handed_out:
+                if not isinstance(blob, LoadedBlob):
+                    if not many:
+                        self._fail(blob)
+                    self._handed_out = iter((blob,))
+                    break
+                many.append(blob)
+            if not many and not await self._refill():
+                break
         return many
 
     async def aclose(self) -> None:
@@ -98,13 +121,9 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
         if not getattr(self, "_closed", True):
             self._stop()
 
-    def _hand_out(self) -> LoadedBlob:
-        blob = self._ready.popleft()
-        if not isinstance(blob, LoadedBlob):
-            self._stop()
-            raise blob
-        self._held -= len(blob.data)
-        return blob
+    def _fail(self, error: BaseException) -> NoReturn:
+        self._stop()
+        raise error
 
     async def _rest(self) -> None:
         try:
@@ -115,11 +134,15 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
         self._pause = time.monotonic() + _SLICE_SECONDS
 
     async def _refill(self) -> bool:
-        """Wait until something is ready; False at the end."""
+        """All that was ready is handed out: wait for the next group; False at the end."""
+        self._held -= self._handing_out
+        self._handing_out = 0
         while True:
             self._bell.rearm()
             self._advance()
             if self._ready:
+                blobs, self._handing_out = self._ready.popleft()
+                self._handed_out = iter(blobs)
                 return True
             if self._idle():
                 self._closed = self._closed or self._keys.ended
@@ -146,7 +169,7 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
             if self._locating is None and sum(isinstance(plan, _Plan) for plan in self._plans) < _FETCHES:
                 self._begin_locating()
         except BaseException as error:  # noqa: BLE001 - raised where the consumer stands
-            self._ready.append(error)
+            self._ready.append(_Group([error], 0))
 
     def _begin_locating(self) -> None:
         try:
@@ -190,7 +213,7 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
             plan = self._plans[0]
             if isinstance(plan, Exception):
                 if not self._fetching:
-                    self._ready.append(plan)
+                    self._ready.append(_Group([plan], 0))
                     self._plans.clear()
                 return
             if len(self._fetching) >= _FETCHES:
@@ -216,9 +239,13 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
             if not job.ended.is_set():
                 return
             del self._fetching[at]
-            for key, data in zip(plan.keys, job.outcome(), strict=True):
-                if data is not None:
-                    self._ready.append(LoadedBlob(key, data) if isinstance(data, bytes) else data)
+            pairs = zip(plan.keys, outcome := job.outcome(), strict=True)
+            if set(map(type, outcome)) == {bytes}:
+                blobs: list[LoadedBlob | BaseException] = list(map(_make, pairs))
+            else:
+                found = ((key, data) for key, data in pairs if data is not None)
+                blobs = [LoadedBlob(key, data) if isinstance(data, bytes) else data for key, data in found]
+            self._ready.append(_Group(blobs, plan.size))
             self._tally.add(len(plan.keys), plan.size)
 
     def _stop(self) -> list[Job[Any]]:
@@ -233,6 +260,7 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
         self._plans.clear()
         self._fetching.clear()
         self._ready.clear()
+        self._handed_out = iter(())
         return jobs
 
 

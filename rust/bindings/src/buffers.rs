@@ -85,6 +85,24 @@ impl Drop for View {
     }
 }
 
+/// Memory of at least this many bytes is asked for in huge pages.
+const HUGE: usize = 2 << 20;
+
+/// Filling fresh memory costs a fault for each page, more than reading what fills it: 2 MiB at a time halves the time of a large load.
+/// Only whole pages within the memory are asked for, so none is kept that would not be.
+#[cfg(target_os = "linux")]
+fn ask_for_huge_pages(start: *mut u8, len: usize) {
+    let page = rustix::param::page_size();
+    let skipped = start.align_offset(page);
+    let Some(rest) = len.checked_sub(skipped).filter(|_| len >= HUGE) else { return };
+    let whole = rest.saturating_sub(rest.checked_rem(page).unwrap_or(rest));
+    // SAFETY: `skipped + whole <= len`, so the range lies within the object's memory. The advice changes no contents.
+    let _ = unsafe { rustix::mm::madvise(start.add(skipped).cast(), whole, rustix::mm::Advice::LinuxHugepage) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_for_huge_pages(_start: *mut u8, _len: usize) {}
+
 /// A `bytes` object that nobody has seen yet, and its memory, not yet written.
 ///
 /// The memory is not initialised: zeroing first would cost as much as reading the blob. It must be filled, or the object
@@ -103,7 +121,9 @@ impl<'py> Unfilled<'py> {
         let object = object.cast_into::<PyBytes>()?;
         // SAFETY: it is a `bytes` object, whose memory does not move as long as it lives.
         let start: *mut c_char = unsafe { ffi::PyBytes_AsString(object.as_ptr()) };
-        Ok(Self { object, start: start.cast(), len })
+        let start: *mut u8 = start.cast();
+        ask_for_huge_pages(start, len);
+        Ok(Self { object, start, len })
     }
 
     /// Its memory, for writing while the GIL is released.

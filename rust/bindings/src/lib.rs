@@ -37,4 +37,6 @@ mod _engine {
     use crate::saved::Saved;
     #[pymodule_export]
     use crate::store::Store;
+    #[pymodule_export]
+    use crate::text::count_keys;
 }

@@ -121,20 +121,21 @@ impl Batch {
         let total = items.iter().fold(0_usize, |sum, item| sum.saturating_add(item.len()));
         let grain = items.len().saturating_mul(GRAIN).checked_div(total.max(1)).unwrap_or(1).clamp(1, 512);
         let threads = if total < ONE_THREAD { 1 } else { threads };
-        let keys = pipeline::map(items, threads, grain, cancel, |item| {
-            Ok(if item.len() >= HUGE { Digest::from_bytes([0; 32]) } else { digest::hash(item) })
-        })?;
-        let keys: Vec<Digest> = keys
-            .into_iter()
-            .zip(items)
-            .map(|(key, item)| if item.len() >= HUGE { digest::hash_parallel(item, threads) } else { key })
+        // A blob that is large enough is hashed by all threads at once, the others each by one, which looks it up, too.
+        let hashed: Vec<(&[u8], Option<Digest>)> = items
+            .iter()
+            .map(|&item| (item, (item.len() >= HUGE).then(|| digest::hash_parallel(item, threads))))
             .collect();
-        let found = self.known.blobs(&self.store, &keys, items, largest, threads, cancel)?;
+        let snapshot = self.store.levels.snapshot()?;
+        let found = pipeline::map(&hashed, threads, grain, cancel, |&(item, key)| {
+            let key = key.unwrap_or_else(|| digest::hash(item));
+            Ok((key, self.known.blob(&self.store, &snapshot, &key, item.len(), largest)?))
+        })?;
         let first = self.rows.len();
         let mut fresh: Vec<Whole<'_>> = Vec::new();
         let mut seen: ByDigest<Digest, ()> = ByDigest::default();
         let mut repeated = Vec::new();
-        for ((&key, &item), found) in keys.iter().zip(items).zip(found) {
+        for (&item, (key, found)) in items.iter().zip(found) {
             let at = self.rows.len();
             let size = item.len() as u64;
             if let Some(place) = found {

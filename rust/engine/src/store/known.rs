@@ -4,11 +4,10 @@
 use std::sync::{Arc, Mutex};
 
 use super::Inner;
-use super::pipeline::{self, lock};
+use super::pipeline::lock;
 use super::place::frame_len;
 use super::recipe::Tree;
 use super::runs::{PackRef, Run, Runs};
-use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::format::blob::BlobEntry;
 use crate::format::{Entry, FrameKind};
@@ -62,26 +61,16 @@ impl Known {
         keys
     }
 
-    /// Which of these whole blobs are there; what is found is leaned on.
-    pub(crate) fn blobs(
+    /// Whether a whole blob is there; what is found is leaned on.
+    pub(crate) fn blob(
         &self,
         store: &Inner,
-        keys: &[Digest],
-        items: &[&[u8]],
+        snapshot: &Arc<Snapshot>,
+        key: &Digest,
+        len: usize,
         largest: usize,
-        threads: usize,
-        cancel: &Cancel,
-    ) -> Result<Vec<Option<KnownBlob>>> {
-        let snapshot = store.levels.snapshot()?;
-        let pairs: Vec<(&Digest, usize)> = keys.iter().zip(items.iter().map(|item| item.len())).collect();
-        let grain = if pairs.iter().any(|(_, len)| *len > largest) { 1 } else { 256 };
-        pipeline::map(&pairs, threads, grain, cancel, |(key, len)| {
-            if *len > largest {
-                self.large(store, &snapshot, key, *len)
-            } else {
-                self.small(store, &snapshot, key, *len)
-            }
-        })
+    ) -> Result<Option<KnownBlob>> {
+        if len > largest { self.large(store, snapshot, key, len) } else { self.small(store, snapshot, key, len) }
     }
 
     fn small(&self, store: &Inner, snapshot: &Arc<Snapshot>, key: &Digest, len: usize) -> Result<Option<KnownBlob>> {
