@@ -23,6 +23,7 @@ LOSES = {
     12: "a_hostile_server_makes_a_client_believe_or_hang",
     13: "a_bomb_from_a_server_takes_all_memory",
     14: "a_name_or_a_link_reaches_outside_the_store",
+    15: "a_file_of_a_stranger_runs_code_when_it_is_loaded",
     16: "a_secret_shows_in_a_log_or_an_error",
     17: "a_damaged_file_crashes_the_program",
     18: "the_event_loop_stalls_while_blobs_move",

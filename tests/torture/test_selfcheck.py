@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.torture import cancel, faults, flips, gap, heal, hostile, kill, machine, memory, power, race, syscalls
+from tests.torture import cancel, faults, flips, gap, heal, hostile, kill, machine, memory, power, race, syscalls, trust
 from tests.torture.outcome import Outcome
 
 # These rounds load a machine and read its clock: `make torture`, not `make test`.
@@ -29,6 +29,7 @@ PLANTED: list[tuple[str, Callable[[str], Outcome]]] = [
     ("abandon", lambda store: cancel.run(store, rounds=8, operations=("save mixed",))),
     ("leak_descriptor", lambda store: cancel.run(store, rounds=2, operations=("stream",), only=("scope",))),
     ("raw_names", lambda store: hostile.run(store, rounds=200)),
+    ("trusting", lambda store: trust.run(store, rounds=0)),
     ("blocking", lambda store: gap.run(store, rounds=4)),
     ("slurp", lambda store: memory.run(store, rounds=160)),
 ]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from packhouse.cli import cat, doctor, get, init, ls, put, stat, verify
+from packhouse.cli import cat, doctor, get, init, logs, ls, put, runs, show, stat, verify
 
 __all__ = ["app"]
 
@@ -26,6 +26,9 @@ app.command("cat")(cat.cat)
 app.command("ls")(ls.ls)
 app.command("stat")(stat.stat)
 app.command("verify")(verify.verify)
+app.command("runs")(runs.runs)
+app.command("show")(show.show)
+app.command("logs")(logs.logs)
 app.command("doctor")(doctor.doctor)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from packhouse.cli.options import Json, Store
+from packhouse.cli.options import Json, MaybeStore
 from packhouse.cli.output import write
 from packhouse.cli.pieces import pieces_of
 from packhouse.cli.run import run, usage
@@ -19,11 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["cat"]
 
 _PIECE = 8 << 20
+_URI = re.compile("(.+)#([0-9a-f]{64})", re.DOTALL)
 
 
 def cat(
-    targets: Annotated[list[str], typer.Argument(metavar="KEY|NAME...", help="Keys (64 hex digits) and names.")],
-    store: Store,
+    targets: Annotated[
+        list[str], typer.Argument(metavar="KEY|NAME|URI...", help="Keys (64 hex digits), names, and URIs: STORE#KEY.")
+    ],
+    store: MaybeStore = None,
     part: Annotated[
         str | None,
         typer.Option("--range", metavar="START:STOP", help="Only these bytes, half open; either may be left out."),
@@ -47,15 +52,28 @@ def _bounds(part: str | None) -> tuple[int, int | None]:
     return int(start or 0), int(stop) if stop else None
 
 
-async def _cat(url: str, targets: list[str], part: str | None) -> None:
+async def _cat(url: str | None, targets: list[str], part: str | None) -> None:
     import packhouse
 
     bounds = _bounds(part)
-    async with packhouse.open(url, mode="r") as store:
-        for target in targets:
-            found = await find(store, target)
-            await _write(store, found.key, *bounds)
+    for where, group in groupby(_places(url, targets), key=lambda place: place[0]):
+        async with packhouse.open(where, mode="r") as store:
+            for _, target in group:
+                found = await find(store, target)
+                await _write(store, found.key, *bounds)
     sys.stdout.buffer.flush()
+
+
+def _places(url: str | None, targets: list[str]) -> list[tuple[str, str]]:
+    """Tell the store of each target: a URI brings its own."""
+    places = []
+    for target in targets:
+        uri = _URI.fullmatch(target)
+        where, what = uri.groups() if uri is not None else (url, target)
+        if where is None:
+            raise usage("cat: a key or a name needs --store; a URI, STORE#KEY, brings its own")
+        places.append((where, what))
+    return places
 
 
 async def _write(store: packhouse.BlobStore, key: str, start: int, stop: int | None) -> None:

@@ -19,7 +19,8 @@ import anyio
 
 from packhouse.errors import InvalidInput, NameConflict
 from packhouse.names import Document
-from packhouse.tasks.layout import unpart
+from packhouse.tasks.files import TaskFiles
+from packhouse.tasks.layout import DONE, unpart
 
 if TYPE_CHECKING:
     from packhouse.blobs.records import SavedBlob
@@ -96,11 +97,12 @@ class Logs:
 
         Args:
             log: which.
-            follow: seconds between two looks for what was appended; None to end where the log ends now. A log that is
-                saved anew meanwhile is read from its beginning.
+            follow: seconds between two looks for what was appended, until the attempt is done; None to end where the
+                log ends now. A log that is saved anew meanwhile is read from its beginning.
         """
         shown, after = None, None
         while True:
+            ended = follow is None or (await TaskFiles(self._store, self._task).has([DONE], self._attempt))[0]
             head, generation = await self._generation(log)
             if generation != shown:
                 shown, after = generation, None
@@ -114,10 +116,10 @@ class Logs:
                     if document is not None:
                         yield await self._content(document.doc)
             after = names[-1] if names else after
-            if follow is None:
+            if ended:
                 return
             if not names:
-                await anyio.sleep(follow)
+                await anyio.sleep(follow or 0)
 
     async def names(self) -> list[LogName]:
         """List the logs of the attempt."""
@@ -234,7 +236,8 @@ def log_source(data: object, what: str) -> BlobSource:
     """
     if isinstance(data, str):
         return data.encode()
-    if isinstance(data, (bytes, bytearray, memoryview, Path)) or hasattr(data, "read") or hasattr(data, "__anext__"):
+    streams = ("read", "__next__", "__anext__")
+    if isinstance(data, (bytes, bytearray, memoryview, Path)) or any(hasattr(data, name) for name in streams):
         return data  # type: ignore[return-value]
     message = f"{what} is of type {type(data).__qualname__}, expected bytes, text, BytesIO, Path or a stream"
     raise InvalidInput(message, kind="item-type")

@@ -75,7 +75,7 @@ class TaskLogs:
 
     @needs("r")
     def follow_log(self, logsource: str, stream: str, *, interval: float | None = 0.5) -> AsyncIterator[bytes]:
-        """Read a log from its beginning and go on with what is appended, until the iteration is left.
+        """Read a log from its beginning and go on with what is appended, until the attempt is done.
 
         Args:
             logsource: who writes it.

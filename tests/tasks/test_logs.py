@@ -1,0 +1,187 @@
+"""Logs: saved whole from anything, appended to and followed while a task runs, never mixed up."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiofiles
+import anyio
+import pytest
+
+import packhouse
+from packhouse.errors import InvalidInput
+from packhouse.sync.tasks import FlowDataStore as SyncFlow
+from packhouse.tasks import FlowDataStore, LogName, TaskDataStore
+
+
+@pytest.fixture
+async def writer(store: packhouse.BlobStore) -> TaskDataStore:
+    """An attempt that runs."""
+    task: TaskDataStore = await FlowDataStore("Flow", ds_root=store).get_task_datastore(
+        "1", "s", "1", attempt=0, mode="w"
+    )
+    await task.init_task()
+    return task
+
+
+async def reader(writer: TaskDataStore) -> TaskDataStore:
+    task: TaskDataStore = await writer.parent_datastore.get_task_datastore("1", "s", "1", allow_not_done=True)
+    return task
+
+
+async def content(writer: TaskDataStore, stream: str = "stdout") -> bytes:
+    [(_, data)] = await (await reader(writer)).load_logs(["task"], stream)
+    return data
+
+
+async def test_any_source_is_a_log(writer: TaskDataStore, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"file")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"pie"
+        yield b"ces"
+
+    moved = io.BytesIO(b"skipped BytesIO")
+    moved.seek(8)
+    sources: dict[str, Any] = {
+        "bytes": b"bytes",
+        "text": "tüxt",
+        "array": bytearray(b"array"),
+        "view": memoryview(b"view"),
+        "path": tmp_path / "log",
+        "io": moved,
+        "async": pieces(),
+        "iterator/../odd name": iter([b"it", b"em"]),
+    }
+    async with await anyio.open_file(tmp_path / "log", "rb") as file:
+        await writer.save_logs("task", {**sources, "async file": file})
+    expected = {
+        "bytes": b"bytes",
+        "text": "tüxt".encode(),
+        "array": b"array",
+        "view": b"view",
+        "path": b"file",
+        "io": b"BytesIO",
+        "async": b"pieces",
+        "iterator/../odd name": b"item",
+        "async file": b"file",
+    }
+    assert {stream: await content(writer, stream) for stream in expected} == expected
+    assert set(await (await reader(writer)).log_names()) == {LogName("task", stream) for stream in expected}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_an_aiofiles_file_is_a_log(writer: TaskDataStore, tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"by aiofiles")
+    async with aiofiles.open(tmp_path / "log", "rb") as file:
+        await writer.save_logs("task", {"stdout": file})
+    assert await content(writer) == b"by aiofiles"
+
+
+@pytest.mark.parametrize("wrong", [5, None, ["x"], io.StringIO("text")], ids=["int", "None", "list", "text file"])
+async def test_what_is_no_log_is_refused_and_the_old_one_stays(writer: TaskDataStore, wrong: Any) -> None:
+    await writer.save_logs("task", {"stdout": b"old"})
+    with pytest.raises(InvalidInput):
+        await writer.save_logs("task", {"stdout": wrong})
+    assert await content(writer) == b"old"
+
+
+async def test_a_log_grows_while_the_task_runs(writer: TaskDataStore) -> None:
+    await writer.save_logs("task", {"stdout": "head\n"})
+    task = await reader(writer)
+    async with writer.log_writer("task", "stdout") as log:
+        await log.write("one\n")
+        assert await content(writer) == b"head\n"
+        await log.flush()
+        assert await content(writer) == b"head\none\n"
+        await log.write(b"\xff" * 100_000)
+        assert await task.get_log_size(["task"], "stdout") == 9 + 100_000
+        await log.write("end")
+    assert await content(writer) == b"head\none\n" + b"\xff" * 100_000 + b"end"
+
+
+async def test_a_follower_sees_everything_once_and_ends_with_the_task(writer: TaskDataStore) -> None:
+    task = await reader(writer)
+    seen: list[bytes] = []
+
+    async def follow() -> None:
+        async for piece in task.follow_log("task", "stdout", interval=0.01):
+            seen.append(piece)  # noqa: PERF401 - looked at while it grows
+
+    lines = [f"line {number}\n".encode() for number in range(30)]
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(follow)
+            async with writer.log_writer("task", "stdout") as log:
+                for line in lines:
+                    await log.write(line)
+                    await log.flush()
+                    await anyio.sleep(0.002)
+            await writer.done()
+    assert b"".join(seen) == b"".join(lines)
+    assert len(seen) > 1
+
+
+async def test_two_writers_lose_no_line(writer: TaskDataStore) -> None:
+    async def write(name: str) -> None:
+        async with writer.log_writer("task", "stdout", flush_bytes=1) as log:
+            for number in range(20):
+                await log.write(f"{name}{number}\n")
+
+    async with anyio.create_task_group() as tasks:
+        for name in "ab":
+            tasks.start_soon(write, name)
+    lines = (await content(writer)).decode().split()
+    for name in "ab":
+        assert [line for line in lines if line[0] == name] == [f"{name}{number}" for number in range(20)]
+
+
+async def test_a_log_that_is_saved_anew_has_no_old_pieces(writer: TaskDataStore) -> None:
+    async with writer.log_writer("task", "stdout") as log:
+        await log.write("old")
+    await writer.save_logs("task", {"stdout": "new"})
+    assert await content(writer) == b"new"
+    async with writer.log_writer("task", "stdout") as log:
+        await log.write("er")
+    assert await content(writer) == b"newer"
+    names = [name async for name in writer.parent_datastore.store.names.list("tasks/log/")]
+    assert len(names) == 2
+
+
+async def test_a_file_that_another_process_writes_is_copied_as_it_grows(writer: TaskDataStore, tmp_path: Path) -> None:
+    path, ended = tmp_path / "growing", anyio.Event()
+    path.write_bytes(b"")
+    async with writer.log_writer("task", "stdout") as log, anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(log.copy, path, ended, interval=0.01))
+        with path.open("ab", buffering=0) as file, anyio.fail_after(30):
+            for number in range(5):
+                file.write(f"{number}\n".encode())
+                while not (await content(writer)).endswith(f"{number}\n".encode()):  # noqa: ASYNC110 - another's work
+                    await anyio.sleep(0.005)
+            file.write(b"last")
+        ended.set()
+    assert await content(writer) == b"0\n1\n2\n3\n4\nlast"
+
+
+async def test_a_missing_log_is_empty_and_sizes_are_known(writer: TaskDataStore) -> None:
+    task = await reader(writer)
+    assert await task.load_logs(["task", "runtime"], "stdout") == [("task", b""), ("runtime", b"")]
+    assert await task.get_log_size(["task"], "stdout") == 0
+    assert await task.get_legacy_log_size("stdout") is None
+    assert [piece async for piece in task.follow_log("task", "stdout", interval=None)] == []
+
+
+def test_logs_without_await(tmp_path: Path) -> None:
+    with SyncFlow("Flow", ds_root=tmp_path / "s") as flow:
+        task = flow.get_task_datastore("1", "s", "1", attempt=0, mode="w")
+        task.init_task()
+        task.save_logs("task", {"stdout": io.BytesIO(b"head ")})
+        with task.log_writer("task", "stdout") as log:
+            log.write("tail")
+        task.done()
+        found = flow.get_task_datastore("1", "s", "1")
+        assert b"".join(found.follow_log("task", "stdout", interval=0.01)) == b"head tail"
