@@ -95,7 +95,7 @@ PLAIN = [
 ]
 
 
-@pytest.mark.parametrize(("value", "tag"), PLAIN, ids=repr)
+@pytest.mark.parametrize(("value", "tag"), PLAIN, ids=range(len(PLAIN)))
 def test_plain_values_keep_their_type(value: object, tag: str) -> None:
     loaded, encoding = roundtrip(value)
     assert encoding == tag
@@ -317,7 +317,7 @@ def test_protocol_4_is_in_one_piece() -> None:
     assert packed.content[:2] == b"\x80\x04"
 
 
-@pytest.mark.parametrize("wrong", [{"choice": "json"}, {"trust": "all"}, {"own": [object()]}], ids=str)
+@pytest.mark.parametrize("wrong", [{"choice": "json"}, {"trust": "all"}, {"own": [7]}], ids=str)
 def test_options_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         Serializers(**wrong)
