@@ -52,6 +52,16 @@ help: ## Show what there is to make
 	@$(PY) -m pip install --quiet --group $*
 	@touch $@
 
+METAFLOW_SOURCES := $(shell find packhouse-metaflow -name '*.py') packhouse-metaflow/pyproject.toml
+OLDEST_METAFLOW := $(shell cat tests/metaflow/oldest.txt)
+
+.venv/.metaflow: .venv/.group-metaflow .venv/.engine $(METAFLOW_SOURCES) tests/metaflow/oldest.txt
+	@echo "installing packhouse-metaflow, and two environments beside it: stock Metaflow alone, and the oldest with ours"
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation ./packhouse-metaflow
+	@PY=$(PY) sh scripts/metaflow-worlds.sh $(OLDEST_METAFLOW)
+	@rm -rf packhouse-metaflow/build packhouse-metaflow/*.egg-info
+	@touch $@
+
 need-rust:
 	@sh scripts/need-rust.sh
 
@@ -73,7 +83,7 @@ lint-rust: .venv/.deps
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-lint-python: build
+lint-python: build .venv/.group-metaflow
 	ruff check
 	ruff format --check
 	mypy
@@ -82,7 +92,7 @@ lint-python: build
 test-rust: .venv/.deps ## Rust tests
 	cargo test --workspace --locked
 
-test-python: build ## Python tests (PYTEST_ARGS=… WORKERS=…)
+test-python: build .venv/.metaflow ## Python tests (PYTEST_ARGS=… WORKERS=…)
 	python -m pytest -n $(WORKERS) --dist worksteal -m 'not torture' $(PYTEST_ARGS)
 
 format: .venv/.deps ## Format all sources
@@ -101,7 +111,7 @@ bench: build .venv/.group-bench ## Measure against peers and the machine's limit
 scorecard: build ## Print the reliability rows and write them into README.md (FULL=1 for full counts)
 	python -m tests.scorecard --write $(if $(FULL),--full)
 
-torture: build ## The long rounds: kills, power loss, faults
+torture: build .venv/.metaflow ## The long rounds: kills, power loss, faults
 	python -m pytest -m torture --timeout 0 $(PYTEST_ARGS)
 
 mutants: build ## Planted bugs, each of which a test must catch
@@ -124,6 +134,6 @@ docs: build .venv/.group-docs ## The documentation site in site/
 	@echo "site/index.html"
 
 clean: ## Remove everything that was built; .venv too
-	rm -rf .venv dist site build target python/packhouse/_engine*.so
+	rm -rf .venv .venv-metaflow dist site build target python/packhouse/_engine*.so
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

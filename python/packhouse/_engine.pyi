@@ -3,7 +3,22 @@ from typing import Any, TypeVar, final
 
 from typing_extensions import Buffer
 
-__all__ = ["Batch", "Cancel", "Disk", "Located", "NameListing", "Names", "Saved", "Store", "count_keys"]
+__all__ = [
+    "Batch",
+    "Cancel",
+    "Disk",
+    "GzipBatch",
+    "GzipFiles",
+    "GzipFound",
+    "Located",
+    "NameListing",
+    "Names",
+    "Saved",
+    "Store",
+    "count_keys",
+    "gzip_keys",
+    "gzip_pack",
+]
 
 _T = TypeVar("_T")
 
@@ -79,3 +94,28 @@ class NameListing:
     def skip_to(self, after: str) -> None: ...
 
 def count_keys(objects: list[Any]) -> int: ...
+
+@final
+class GzipFiles:
+    @staticmethod
+    def open(path: str, create: bool) -> GzipFiles | None: ...
+    def begin(self, check: bool) -> GzipBatch: ...
+    def locate(self, keys: Sequence[str], cancel: Cancel) -> GzipFound: ...
+
+@final
+class GzipBatch:
+    def add(self, items: Sequence[Buffer], raw: bool, cancel: Cancel) -> list[str]: ...
+    def commit(self) -> None: ...
+    def withdraw(self) -> None: ...
+
+@final
+class GzipFound:
+    @staticmethod
+    def of_bytes(keys: Sequence[str], files: Sequence[Buffer]) -> GzipFound: ...
+    def __len__(self) -> int: ...
+    def sizes(self) -> list[int | None]: ...
+    def sound(self, cancel: Cancel) -> list[bool | None]: ...
+    def fetch(self, start: int, stop: int, cancel: Cancel) -> list[bytes | Exception | None]: ...
+
+def gzip_keys(items: Sequence[Buffer], cancel: Cancel) -> list[str]: ...
+def gzip_pack(items: Sequence[Buffer], cancel: Cancel) -> list[bytes]: ...

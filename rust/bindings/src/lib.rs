@@ -10,6 +10,7 @@ mod detach;
 mod disk;
 mod errors;
 mod fork;
+mod gzip;
 mod located;
 mod names;
 mod saved;
@@ -29,6 +30,8 @@ mod _engine {
     use crate::cancel::Cancel;
     #[pymodule_export]
     use crate::disk::Disk;
+    #[pymodule_export]
+    use crate::gzip::{GzipBatch, GzipFiles, GzipFound, gzip_keys, gzip_pack};
     #[pymodule_export]
     use crate::located::Located;
     #[pymodule_export]

@@ -22,6 +22,7 @@ pub mod digest;
 pub mod disk;
 pub mod error;
 pub mod format;
+pub mod gzip;
 pub mod id;
 mod index;
 mod mutant;

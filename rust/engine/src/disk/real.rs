@@ -30,6 +30,7 @@ const DIR_MODE: Mode = Mode::from_raw_mode(0o777);
 pub struct RealDisk {
     path: PathBuf,
     root: Arc<Root>,
+    file_mode: Mode,
     staging: Mutex<Option<Arc<Staging>>>,
     /// Serialises `syncfs`: the kernel tells a lost write once per descriptor, and every waiter must hear of it.
     sync: Mutex<()>,
@@ -45,6 +46,7 @@ impl RealDisk {
         Ok(Self {
             path: path.to_owned(),
             root: Arc::new(Root::open(path)?),
+            file_mode: FILE_MODE,
             staging: Mutex::new(None),
             sync: Mutex::new(()),
             sync_failed: AtomicBool::new(false),
@@ -60,6 +62,13 @@ impl RealDisk {
         Self::open(path)
     }
 
+    /// Let new files be their owner's alone, whatever the umask says.
+    #[must_use]
+    pub fn private(mut self) -> Self {
+        self.file_mode = Mode::RUSR | Mode::WUSR;
+        self
+    }
+
     /// What kind of file system the folder lies on.
     ///
     /// # Errors
@@ -73,7 +82,7 @@ impl RealDisk {
         let mut held = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
         match &*held {
             Some(staging) if staging.is_ours() => Ok(Arc::clone(staging)),
-            _ => Ok(Arc::clone(held.insert(Arc::new(Staging::new(&self.root)?)))),
+            _ => Ok(Arc::clone(held.insert(Arc::new(Staging::new(&self.root, self.file_mode)?)))),
         }
     }
 

@@ -16,7 +16,7 @@ mod merge;
 mod notes;
 mod open;
 mod packs;
-mod pipeline;
+pub(crate) mod pipeline;
 mod place;
 mod recipe;
 mod runs;

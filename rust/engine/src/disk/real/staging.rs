@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, getpid};
 
 use super::beneath::{self, Root, retry};
-use super::{DIR_MODE, FILE_MODE, file};
+use super::{DIR_MODE, file};
 use crate::WriterId;
 use crate::disk::{Parked, Staged};
 use crate::mutant::planted;
@@ -29,6 +29,7 @@ pub(super) struct Staging {
     name: String,
     /// Holds the lock.
     folder: OwnedFd,
+    file_mode: Mode,
     next: AtomicU64,
     /// Cleared when the file system turns out to have no unnamed files.
     unnamed: AtomicBool,
@@ -37,7 +38,7 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    pub(super) fn new(root: &Root) -> io::Result<Self> {
+    pub(super) fn new(root: &Root, file_mode: Mode) -> io::Result<Self> {
         match retry(|| fs::mkdirat(root.folder(), TMP, DIR_MODE)) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(e) => return Err(e.into()),
@@ -56,7 +57,8 @@ impl Staging {
         };
         clear_leftovers(&tmp)?;
         let unnamed = cfg!(target_os = "linux") && fs::access("/proc/self/fd", fs::Access::EXISTS).is_ok();
-        Ok(Self { tmp, name, folder, next: AtomicU64::new(0), unnamed: AtomicBool::new(unnamed), owner: getpid() })
+        let (next, unnamed) = (AtomicU64::new(0), AtomicBool::new(unnamed));
+        Ok(Self { tmp, name, folder, file_mode, next, unnamed, owner: getpid() })
     }
 
     /// Whether this process made it, not the one it was forked from.
@@ -98,7 +100,7 @@ impl Staging {
             return Ok(None);
         }
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        match retry(|| fs::openat(&self.folder, ".", flags, FILE_MODE)) {
+        match retry(|| fs::openat(&self.folder, ".", flags, self.file_mode)) {
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
                 self.unnamed.store(false, Ordering::Relaxed);
                 Ok(None)
@@ -116,7 +118,7 @@ impl Staging {
     fn open_named(&self) -> io::Result<(OwnedFd, String)> {
         let name = self.next_name();
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok((retry(|| fs::openat(&self.folder, &name, flags, FILE_MODE))?, name))
+        Ok((retry(|| fs::openat(&self.folder, &name, flags, self.file_mode))?, name))
     }
 
     fn next_name(&self) -> String {

@@ -1,0 +1,13 @@
+"""Metaflow's content-addressed store, replaced; everything else of its module is passed on."""
+
+from metaflow.datastore.content_addressed_store import _orig
+from metaflow.datastore.content_addressed_store._orig import *  # noqa: F403 - whatever this version has
+from metaflow.datastore.content_addressed_store._orig import BlobCache
+from metaflow.metaflow_config_funcs import from_conf
+
+__all__ = ["BlobCache", "ContentAddressedStore"]
+
+if str(from_conf("PACKHOUSE", "1")).strip().lower() in {"0", "false", "no", "off"}:
+    ContentAddressedStore = _orig.ContentAddressedStore
+else:
+    from .store import ContentAddressedStore

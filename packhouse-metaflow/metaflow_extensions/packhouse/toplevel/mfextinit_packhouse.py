@@ -1,0 +1,3 @@
+"""Tells Metaflow where the list of replaced modules stands."""
+
+module_overrides = "overrides"

@@ -1,0 +1,10 @@
+"""What `packhouse-metaflow` is made of: blobs as gzip files under their SHA-1, as Metaflow's datastores keep them.
+
+Nothing here imports Metaflow: the extension does.
+"""
+
+from packhouse.compat.metaflow.folder import GzipFolder
+from packhouse.compat.metaflow.packing import is_key, pack_missing, unpack
+from packhouse.compat.metaflow.records import users_of
+
+__all__ = ["GzipFolder", "is_key", "pack_missing", "unpack", "users_of"]

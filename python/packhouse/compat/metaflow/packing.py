@@ -1,0 +1,64 @@
+"""The same gzip files for storage that is no folder: bytes in, bytes out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from packhouse._engine import Cancel, GzipFound, gzip_keys, gzip_pack
+from packhouse.compat.metaflow.folder import Read, read_windows
+from packhouse.compat.metaflow.groups import groups
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["Packed", "is_key", "pack_missing", "unpack"]
+
+_KEY = re.compile(r"[0-9a-f]{40}\Z")
+
+
+class Packed(NamedTuple):
+    """A blob's key and its gzip file; None where the storage has it."""
+
+    key: str
+    file: bytes | None
+
+
+def is_key(text: str) -> bool:
+    """Whether a key is a SHA-1, so that its content can be verified."""
+    return _KEY.match(text) is not None
+
+
+def pack_missing(blobs: Iterable[Buffer], exist: Callable[[Sequence[str]], Sequence[bool]]) -> Iterator[Packed]:
+    """Pack the blobs that a storage does not have yet, on all cores.
+
+    Args:
+        blobs: bytes-like objects, taken lazily, about 16 MiB at a time.
+        exist: tells for keys whether they are there.
+
+    Yields:
+        Each blob's key, in order, with its file the first time that a missing one comes.
+    """
+    cancel = Cancel()
+    seen: set[str] = set()
+    for group in groups(blobs):
+        keys = gzip_keys(group, cancel)
+        new = {key: blob for key, blob in zip(keys, group, strict=True) if key not in seen}
+        seen.update(new)
+        there = exist(list(new)) if new else []
+        missing = {key: blob for (key, blob), is_there in zip(new.items(), there, strict=True) if not is_there}
+        files = dict(zip(missing, gzip_pack(list(missing.values()), cancel), strict=True))
+        for key in keys:
+            yield Packed(key, files.pop(key, None))
+
+
+def unpack(files: Sequence[tuple[str, bytes]]) -> Iterator[Read]:
+    """Unpack files that were read elsewhere, verified.
+
+    Args:
+        files: keys of 40 hex digits, each with its file's bytes.
+    """
+    cancel = Cancel()
+    keys = [key for key, _ in files]
+    yield from read_windows(GzipFound.of_bytes(keys, [file for _, file in files]), keys, cancel)

@@ -1,0 +1,292 @@
+//! Blobs to files, durably.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+use std::io::IoSlice;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use super::{Pool, Sha1Key, blob_into, container, load, notes};
+use crate::disk::{Disk, Parked, Staged};
+use crate::error::At;
+use crate::store::pipeline::{self, Stations, lock};
+use crate::{Cancel, Error, Result};
+
+/// So many files are synced one by one; of more, the file system is synced as a whole, twice a batch.
+const FEW: usize = 4;
+/// Blobs above this size are worked on by all cores together, others one by each.
+const LARGE: usize = 8 << 20;
+/// Beside a file that holds its content as it is: what stock Metaflow needs to know that it is no gzip.
+const RAW_META: &[u8] = br#"{"cas_raw": true, "cas_version": 1}"#;
+
+/// Blobs on their way into files. Nothing is visible before `commit`; dropping it leaves nothing behind.
+pub struct GzipBatch {
+    disk: Arc<dyn Disk>,
+    threads: usize,
+    check: bool,
+    noted: HashSet<Sha1Key>,
+    seen: Mutex<HashSet<Sha1Key>>,
+    pending: Mutex<Vec<Pending>>,
+    scratch: Pool,
+}
+
+struct Pending {
+    key: Sha1Key,
+    raw: bool,
+    file: Waiting,
+}
+
+enum Waiting {
+    Staged(Box<dyn Staged>),
+    Parked(Box<dyn Parked>),
+}
+
+impl GzipBatch {
+    pub(super) fn new(disk: Arc<dyn Disk>, threads: usize, check: bool) -> Result<Self> {
+        let noted = notes::read(&*disk)?;
+        Ok(Self {
+            disk,
+            threads,
+            check,
+            noted,
+            seen: Mutex::default(),
+            pending: Mutex::default(),
+            scratch: Pool::default(),
+        })
+    }
+
+    /// Write what is not there yet; keys in the order of the blobs. With `raw`, new files hold the content as it is.
+    ///
+    /// # Errors
+    /// A file cannot be read or written; the batch is then to be dropped.
+    pub fn add(&self, blobs: &[&[u8]], raw: bool, cancel: &Cancel) -> Result<Vec<Sha1Key>> {
+        let grain = blobs.len().div_ceil(64).clamp(1, 16);
+        let keys = pipeline::map(blobs, self.threads, grain, cancel, |blob| {
+            let together = blob.len() > LARGE && self.threads > 1;
+            if together { Ok(None) } else { self.alone(blob, raw).map(Some) }
+        })?;
+        let pairs = keys.into_iter().zip(blobs);
+        pairs.map(|(key, blob)| key.map_or_else(|| self.together(blob, raw, cancel), Ok)).collect()
+    }
+
+    /// Make everything durable and visible.
+    ///
+    /// # Errors
+    /// A file cannot be written, synced or named. Some of the blobs may be visible then; each of them is whole.
+    pub fn commit(self) -> Result<()> {
+        let mut pending = self.pending.into_inner().unwrap_or_default();
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let disk = &*self.disk;
+        let folders: BTreeSet<String> = pending.iter().map(|one| one.key.folder()).collect();
+        for folder in &folders {
+            disk.create_dir(folder).at("make", folder)?;
+        }
+        // A raw file without its description is "not gzip" for a stock reader: first the description, durably.
+        for one in pending.iter().filter(|one| one.raw) {
+            describe_raw(disk, one.key)?;
+        }
+        let many = pending.len() > FEW;
+        for one in &mut pending {
+            if let Waiting::Staged(file) = &mut one.file {
+                file.sync().at("sync", &one.key.path())?;
+            }
+        }
+        if many {
+            disk.sync_all().at("sync", "")?;
+        }
+        let names = |some: &mut [Pending]| some.iter_mut().try_for_each(Pending::name);
+        let share = pending.len().div_ceil(if many { self.threads } else { 1 }).max(1);
+        std::thread::scope(|scope| {
+            let others: Vec<_> = pending.chunks_mut(share).map(|some| scope.spawn(|| names(some))).collect();
+            let joined = others.into_iter().map(|other| other.join().unwrap_or_else(|_| Err(stopped())));
+            joined.collect::<Result<Vec<()>>>()
+        })?;
+        if many {
+            disk.sync_all().at("sync", "")?;
+        } else {
+            for folder in &folders {
+                disk.sync_dir(folder).at("sync", folder)?;
+            }
+            disk.sync_dir("").at("sync", "the folder")?;
+        }
+        for key in pending.iter().map(|one| one.key).filter(|key| self.noted.contains(key)) {
+            notes::remove(disk, &key);
+        }
+        Ok(())
+    }
+
+    fn alone(&self, blob: &[u8], raw: bool) -> Result<Sha1Key> {
+        let key = Sha1Key::of(blob);
+        if self.is_known(key, blob)? {
+            return Ok(key);
+        }
+        let raw = raw || self.is_described_raw(key)?;
+        if raw {
+            self.hold(key, raw, blob)?;
+        } else {
+            let mut bytes = Vec::new();
+            self.scratch.with(|deflater| blob_into(deflater, blob, &mut bytes))?;
+            self.hold(key, raw, &bytes)?;
+        }
+        Ok(key)
+    }
+
+    fn hold(&self, key: Sha1Key, raw: bool, bytes: &[u8]) -> Result<()> {
+        let few = lock(&self.pending).len() < FEW;
+        let file = if few {
+            let file = self.disk.stage().at("write", &key.path())?;
+            file.write_at(&[IoSlice::new(bytes)], 0).at("write", &key.path())?;
+            Waiting::Staged(file)
+        } else {
+            Waiting::Parked(self.disk.park(bytes).at("write", &key.path())?)
+        };
+        lock(&self.pending).push(Pending { key, raw, file });
+        Ok(())
+    }
+
+    /// Pack a large blob on all cores, while one of them hashes it: whether it is known shows when half the work is done.
+    fn together(&self, blob: &[u8], raw: bool, cancel: &Cancel) -> Result<Sha1Key> {
+        let file = self.disk.stage().at("write", "a new file")?;
+        let packing = Packing {
+            batch: self,
+            blob,
+            raw,
+            file,
+            next: Mutex::new(0),
+            offset: Mutex::new(0),
+            hashing: AtomicBool::new(false),
+            key: OnceLock::new(),
+            needless: Cancel::new(),
+        };
+        let done = pipeline::run(&packing, self.threads, cancel);
+        let key = packing.key.get().copied();
+        match (done, key) {
+            (Ok(()), Some(key)) if packing.needless.is_cancelled() => Ok(key),
+            (Ok(()), Some(key)) if !raw && self.is_described_raw(key)? => {
+                let file = self.disk.stage().at("write", &key.path())?;
+                file.write_at(&[IoSlice::new(blob)], 0).at("write", &key.path())?;
+                lock(&self.pending).push(Pending { key, raw: true, file: Waiting::Staged(file) });
+                Ok(key)
+            }
+            (Ok(()), Some(key)) => {
+                lock(&self.pending).push(Pending { key, raw, file: Waiting::Staged(packing.file) });
+                Ok(key)
+            }
+            (Err(error), _) => Err(error),
+            (Ok(()), None) => Err(stopped()),
+        }
+    }
+
+    /// Whether a file holds this content, or will when the batch is committed.
+    fn is_known(&self, key: Sha1Key, blob: &[u8]) -> Result<bool> {
+        if !lock(&self.seen).insert(key) {
+            return Ok(true);
+        }
+        let Some(found) = load::open(&self.disk, key)? else { return Ok(false) };
+        if self.check || self.noted.contains(&key) { found.is_sound() } else { load::seems_to_hold(&found, blob) }
+    }
+
+    /// Whether a description says that the file, which is missing or damaged, holds its content as it is.
+    fn is_described_raw(&self, key: Sha1Key) -> Result<bool> {
+        let path = meta_path(key);
+        let Some(file) = self.disk.open(&path).at("open", &path)? else { return Ok(false) };
+        let source = super::source::Source::of_file(file, &path)?;
+        let text = source.read(0, usize::try_from(source.len().min(4096)).unwrap_or_default())?;
+        let told: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
+        Ok(told.and_then(|told| told.get("cas_raw")?.as_bool()).unwrap_or(false))
+    }
+}
+
+impl Pending {
+    fn name(&mut self) -> Result<()> {
+        let path = self.key.path();
+        match &mut self.file {
+            Waiting::Staged(file) => file.replace(&path),
+            Waiting::Parked(file) => file.replace(&path),
+        }
+        .at("name", &path)
+    }
+}
+
+fn meta_path(key: Sha1Key) -> String {
+    format!("{}_meta", key.path())
+}
+
+fn describe_raw(disk: &dyn Disk, key: Sha1Key) -> Result<()> {
+    let path = meta_path(key);
+    let mut file = disk.stage().at("write", &path)?;
+    file.write_at(&[IoSlice::new(RAW_META)], 0).at("write", &path)?;
+    file.sync().at("sync", &path)?;
+    file.replace(&path).at("name", &path)?;
+    disk.sync_dir(&key.folder()).at("sync", &path)
+}
+
+fn stopped() -> Error {
+    Error::new(crate::Kind::Corrupt, "internal", "a worker thread of the engine panicked")
+}
+
+impl fmt::Debug for GzipBatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GzipBatch({} files in {})", lock(&self.pending).len(), self.disk.describe())
+    }
+}
+
+/// One large blob on its way into a file.
+struct Packing<'a> {
+    batch: &'a GzipBatch,
+    blob: &'a [u8],
+    raw: bool,
+    file: Box<dyn Staged>,
+    next: Mutex<usize>,
+    offset: Mutex<u64>,
+    hashing: AtomicBool,
+    key: OnceLock<Sha1Key>,
+    /// Raised when the blob turns out to be known.
+    needless: Cancel,
+}
+
+impl<'a> Stations for Packing<'a> {
+    type Unit = &'a [u8];
+    type Done = Vec<u8>;
+    type Rest = (u64, Vec<u8>);
+
+    fn next(&self) -> Result<Option<&'a [u8]>> {
+        let mut next = lock(&self.next);
+        if self.needless.is_cancelled() || *next >= container::pieces(self.blob).len() {
+            return Ok(None);
+        }
+        let piece = container::piece(self.blob, *next);
+        *next = next.saturating_add(1);
+        Ok(Some(piece))
+    }
+
+    fn work(&self, piece: &'a [u8]) -> Result<Vec<u8>> {
+        if self.raw {
+            return Ok(piece.to_vec());
+        }
+        let mut bytes = Vec::with_capacity(piece.len().saturating_add(256));
+        self.batch.scratch.with(|deflater| container::member(deflater, piece, &mut bytes))?;
+        Ok(bytes)
+    }
+
+    fn place(&self, bytes: Vec<u8>) -> Result<(u64, Vec<u8>)> {
+        let mut offset = lock(&self.offset);
+        let here = *offset;
+        *offset = here.saturating_add(bytes.len() as u64);
+        Ok((here, bytes))
+    }
+
+    fn after(&self, (offset, bytes): (u64, Vec<u8>)) -> Result<()> {
+        self.file.write_at(&[IoSlice::new(&bytes)], offset).at("write", "a new file")?;
+        if !self.hashing.swap(true, Ordering::AcqRel) {
+            let key = Sha1Key::of(self.blob);
+            if self.batch.is_known(key, self.blob)? {
+                self.needless.cancel();
+            }
+            let _ = self.key.set(key);
+        }
+        Ok(())
+    }
+}
