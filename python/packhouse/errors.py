@@ -173,6 +173,7 @@ CorruptBlob
   frame | A frame's header and its index entry do not agree. | Save the blob again.
   frame-header | The header of a stored chunk is damaged. | Save the blob again.
   frame-payload | The stored bytes of a chunk do not match their checksum. | Save the blob again.
+  gzip-file | The content of a gzip file does not have the SHA-1 that is its name. | Save the blob again.
   index | A part of the index cannot be read, and the key is found nowhere else. | Run `packhouse verify`.
   internal | An invariant of the engine does not hold. | Please report it: this is a bug.
   locator | A locator does not hold together. | Load by the key alone.
