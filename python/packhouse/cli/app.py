@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from packhouse.cli import cat, doctor, get, init, logs, ls, put, runs, show, stat, verify
+from packhouse.cli import cat, doctor, get, init, logs, ls, metaflow, put, runs, show, stat, verify
 
 __all__ = ["app"]
 
@@ -30,6 +30,7 @@ app.command("runs")(runs.runs)
 app.command("show")(show.show)
 app.command("logs")(logs.logs)
 app.command("doctor")(doctor.doctor)
+app.add_typer(metaflow.app, name="metaflow")
 
 
 def _show_version(wanted: bool) -> None:

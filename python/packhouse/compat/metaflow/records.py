@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import orjson
 
-__all__ = ["BlobUser", "users_of"]
+__all__ = ["BlobUser", "all_users", "users_of"]
 
 _RECORD = ".data.json"
 
@@ -43,21 +43,29 @@ def users_of(keys: Collection[str], flow: str, *, seconds: float | None = None) 
     """
     until = None if seconds is None else time.monotonic() + seconds
     wanted = [key.encode() for key in keys]
-    for path, parts in _records(flow):
+    for path, place in _records(flow):
         if until is not None and time.monotonic() > until:
             return
-        try:
-            with open(path, "rb") as file:  # noqa: PTH123 - many of them, and nothing of a path is needed
-                text = file.read()
-            if not any(key in text for key in wanted):
-                continue
-            objects = orjson.loads(text).get("objects", {})
-            found = [(key, name) for name, key in objects.items() if key in keys]
-        except (OSError, ValueError, AttributeError, TypeError):
-            continue
-        run, step, task, attempt = parts
-        for key, name in found:
-            yield BlobUser(key, f"{run}/{step}/{task}", attempt, name)
+        yield from (user for user in _users(path, place, wanted) if user.key in keys)
+
+
+def all_users(flow: str) -> Iterator[BlobUser]:
+    """Go through every artifact that a flow's records name; records that cannot be read are passed over."""
+    for path, place in _records(flow):
+        yield from _users(path, place, [b""])
+
+
+def _users(path: str, place: tuple[str, str, str, str], wanted: list[bytes]) -> Iterator[BlobUser]:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - many of them, and nothing of a path is needed
+            text = file.read()
+        objects = orjson.loads(text).get("objects", {}) if any(key in text for key in wanted) else {}
+        found = [(key, name) for name, key in objects.items()]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return
+    run, step, task, attempt = place
+    for key, name in found:
+        yield BlobUser(key, f"{run}/{step}/{task}", attempt, name)
 
 
 def _records(flow: str) -> Iterator[tuple[str, tuple[str, str, str, str]]]:

@@ -73,7 +73,16 @@ impl Found {
         self.size
     }
 
-    /// Whether the content has the SHA-1 of the key. Bounded memory.
+    /// Whether the content has the SHA-1 of the key; if not, that is noted.
+    pub(super) fn inspect(&self) -> Result<bool> {
+        let sound = self.is_sound()?;
+        if !sound {
+            self.note();
+        }
+        Ok(sound)
+    }
+
+    /// Whether the content has the SHA-1 of the key, and any reader of gzip can see that. Bounded memory.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -90,6 +99,11 @@ impl Found {
         for member in members {
             memory.resize(member.content, 0);
             inflate(&self.source, member, &mut decompressor, &mut memory)?;
+            // Other readers look at the checksum, which a load by the key has no need of.
+            let offset = member.offset.saturating_add(member.len as u64).saturating_sub(TRAILER as u64);
+            if container::trailer(&self.source.read(offset, TRAILER)?) != Some(container::trailer_of(&memory)) {
+                return Err(self.damaged());
+            }
             hasher.update(&memory);
         }
         Ok(hasher.finish())
@@ -106,9 +120,7 @@ impl Found {
             _ => match self.thorough()? {
                 Some(blob) => Ok(Loaded::Other(blob)),
                 None => {
-                    if let Some(disk) = &self.disk {
-                        notes::write(&**disk, &self.key);
-                    }
+                    self.note();
                     Err(self.damaged())
                 }
             },
@@ -155,6 +167,12 @@ impl Found {
         let mut blob = Vec::new();
         self.gzip().read_to_end(&mut blob).at("read", &self.key.path())?;
         Ok((Sha1Key::of(&blob) == self.key).then_some(blob))
+    }
+
+    fn note(&self) {
+        if let Some(disk) = &self.disk {
+            notes::write(&**disk, &self.key);
+        }
     }
 
     fn gzip(&self) -> MultiGzDecoder<Reader<'_>> {

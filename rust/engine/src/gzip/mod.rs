@@ -69,9 +69,10 @@ impl fmt::Debug for GzipFiles {
 pub fn pack(blobs: &[&[u8]], cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
     let scratch = Pool::default();
     crate::store::pipeline::map(blobs, cores(), 1, cancel, |blob| {
-        let mut out = Vec::new();
-        scratch.with(|deflater| blob_into(deflater, blob, &mut out))?;
-        Ok(out)
+        scratch.with(|deflater, out| {
+            blob_into(deflater, blob, out)?;
+            Ok(out.clone())
+        })
     })
 }
 
@@ -88,12 +89,12 @@ pub fn fetch(found: &[&Found], memory: &mut [&mut [u8]], cancel: &Cancel) -> Vec
     load::fetch(found, memory, cores(), cancel)
 }
 
-/// Whether each blob that was located is what its key says. Bounded memory.
+/// Whether each blob that was located is what its key says; damage is noted. Bounded memory.
 ///
 /// # Errors
 /// A file cannot be read, or asked to stop.
 pub fn sound(found: &[Option<Found>], cancel: &Cancel) -> Result<Vec<Option<bool>>> {
-    crate::store::pipeline::map(found, cores(), 1, cancel, |one| one.as_ref().map(Found::is_sound).transpose())
+    crate::store::pipeline::map(found, cores(), 1, cancel, |one| one.as_ref().map(Found::inspect).transpose())
 }
 
 fn blob_into(deflater: &mut Deflater, blob: &[u8], out: &mut Vec<u8>) -> Result<()> {
@@ -107,16 +108,17 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Compressors that wait for the next piece: each holds tables that are not worth making anew for a small blob.
+/// Compressors that wait for the next piece, each with room for what it makes: tables and pages that are not worth making anew.
 #[derive(Default)]
-struct Pool(Mutex<Vec<Deflater>>);
+struct Pool(Mutex<Vec<(Deflater, Vec<u8>)>>);
 
 impl Pool {
-    fn with<T>(&self, work: impl FnOnce(&mut Deflater) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut Deflater, &mut Vec<u8>) -> T) -> T {
         let waiting = lock(&self.0).pop();
-        let mut deflater = waiting.unwrap_or_default();
-        let result = work(&mut deflater);
-        lock(&self.0).push(deflater);
+        let (mut deflater, mut room) = waiting.unwrap_or_default();
+        room.clear();
+        let result = work(&mut deflater, &mut room);
+        lock(&self.0).push((deflater, room));
         result
     }
 }

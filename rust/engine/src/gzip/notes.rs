@@ -25,6 +25,9 @@ pub(super) fn read(disk: &dyn Disk) -> Result<HashSet<Sha1Key>> {
 
 /// Note a damaged file. A reader that may not write notes nothing: what it found it reports anyway.
 pub(super) fn write(disk: &dyn Disk, key: &Sha1Key) {
+    if matches!(disk.stat(&path(key)), Ok(Some(_))) {
+        return;
+    }
     let written = disk.create_dir(FOLDER).and_then(|_| disk.stage()?.publish(&path(key)));
     let _ = written.and_then(|()| disk.sync_dir(FOLDER));
 }

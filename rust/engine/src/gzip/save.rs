@@ -62,8 +62,7 @@ impl GzipBatch {
     pub fn add(&self, blobs: &[&[u8]], raw: bool, cancel: &Cancel) -> Result<Vec<Sha1Key>> {
         let grain = blobs.len().div_ceil(64).clamp(1, 16);
         let keys = pipeline::map(blobs, self.threads, grain, cancel, |blob| {
-            let together = blob.len() > LARGE && self.threads > 1;
-            if together { Ok(None) } else { self.alone(blob, raw).map(Some) }
+            if blob.len() > LARGE { Ok(None) } else { self.alone(blob, raw).map(Some) }
         })?;
         let pairs = keys.into_iter().zip(blobs);
         pairs.map(|(key, blob)| key.map_or_else(|| self.together(blob, raw, cancel), Ok)).collect()
@@ -126,9 +125,10 @@ impl GzipBatch {
         if raw {
             self.hold(key, raw, blob)?;
         } else {
-            let mut bytes = Vec::new();
-            self.scratch.with(|deflater| blob_into(deflater, blob, &mut bytes))?;
-            self.hold(key, raw, &bytes)?;
+            self.scratch.with(|deflater, bytes| {
+                blob_into(deflater, blob, bytes)?;
+                self.hold(key, raw, bytes)
+            })?;
         }
         Ok(key)
     }
@@ -267,7 +267,7 @@ impl<'a> Stations for Packing<'a> {
             return Ok(piece.to_vec());
         }
         let mut bytes = Vec::with_capacity(piece.len().saturating_add(256));
-        self.batch.scratch.with(|deflater| container::member(deflater, piece, &mut bytes))?;
+        self.batch.scratch.with(|deflater, _| container::member(deflater, piece, &mut bytes))?;
         Ok(bytes)
     }
 

@@ -10,4 +10,4 @@ __all__ = ["BlobCache", "ContentAddressedStore"]
 if str(from_conf("PACKHOUSE", "1")).strip().lower() in {"0", "false", "no", "off"}:
     ContentAddressedStore = _orig.ContentAddressedStore
 else:
-    from .store import ContentAddressedStore
+    from metaflow_extensions.packhouse.datastore.content_addressed_store.store import ContentAddressedStore

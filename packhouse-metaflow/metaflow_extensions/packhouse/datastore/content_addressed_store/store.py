@@ -9,10 +9,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from metaflow.datastore.content_addressed_store._orig import ContentAddressedStore as StockStore
+from metaflow_extensions.packhouse.datastore.content_addressed_store.errors import UnreadableArtifact
 
 from packhouse.compat.metaflow import GzipFolder, is_key, pack_missing, unpack, users_of
-
-from .errors import UnreadableArtifact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -1,0 +1,67 @@
+"""Stock's store and ours in this process, on one folder."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from metaflow.datastore import content_addressed_store
+from metaflow.plugins.datastores.local_storage import LocalStorage
+
+OURS: Any = content_addressed_store.ContentAddressedStore
+STOCK: Any = content_addressed_store._orig.ContentAddressedStore
+MIB = 1 << 20
+
+
+def make(kind: Any, folder: Path, storage: Any = LocalStorage) -> Any:
+    """A store of that kind in a folder."""
+    return kind("Flow/data", storage(str(folder)))
+
+
+def ours(folder: Path) -> Any:
+    return make(OURS, folder)
+
+
+def stock(folder: Path) -> Any:
+    return make(STOCK, folder)
+
+
+def save(store: Any, blobs: Iterable[Any], **options: Any) -> list[str]:
+    return [result.key for result in store.save_blobs(iter(blobs), **options)]
+
+
+def load(store: Any, keys: Iterable[str], **options: Any) -> list[bytes]:
+    wanted = list(keys)
+    loaded = {row[0]: row[1] for row in store.load_blobs(wanted, **options)}
+    return [loaded[key] for key in wanted]
+
+
+def file_of(folder: Path, key: str) -> Path:
+    return folder / "Flow" / "data" / key[:2] / key
+
+
+def files(folder: Path) -> list[Path]:
+    """Every file below a folder."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def samples() -> dict[str, bytes]:
+    """Contents of every shape that is packed in a way of its own."""
+    dice = random.Random(1)
+    text = "".join(f'{{"step": {n}, "loss": {dice.random()}}}\n' for n in range(60_000)).encode()
+    return {
+        "empty": b"",
+        "one byte": b"x",
+        "small text": text[:5_000],
+        "small noise": dice.randbytes(5_000),
+        "a piece": text[:MIB],
+        "a piece and a byte": dice.randbytes(MIB + 1),
+        "text": text,
+        "noise": dice.randbytes(3 * MIB + 17),
+        "large noise": dice.randbytes(9 * MIB + 3),
+        "large text": text * 4 + b"end",
+        "large zeros": bytes(20 * MIB),
+        "half noise": bytes(3 * MIB) + dice.randbytes(3 * MIB),
+    }
