@@ -89,6 +89,20 @@ def test_a_flipped_bit_is_healed_once_it_was_noticed(
     assert not list((tmp_path / "Flow/data").glob("damage/*"))
 
 
+@pytest.mark.parametrize("raw", [False, True], ids=["gzip", "raw"])
+@pytest.mark.parametrize("size", [3_000, 9 * MIB])
+def test_a_description_that_a_power_cut_emptied_is_healed_for_stock(tmp_path: Path, raw: bool, size: int) -> None:
+    blob = random.Random(9).randbytes(size)
+    [key] = save(stock(tmp_path), [blob], raw=raw)
+    meta = file_of(tmp_path, key).with_name(f"{key}_meta")
+    meta.write_bytes(b"")
+    assert [one.what for one in verify_datastore(str(tmp_path)).hurt] == ["not described"]
+    assert load(ours(tmp_path), [key]) == [blob]
+    save(ours(tmp_path), [blob])
+    assert load(stock(tmp_path), [key]) == [blob]
+    assert verify_datastore(str(tmp_path)).hurt == []
+
+
 def test_no_flipped_bit_gives_wrong_bytes(tmp_path: Path) -> None:
     """Single bits of files that ours and stock wrote, packed and raw: the right bytes or an error, nothing else."""
     dice = random.Random(5)

@@ -2,20 +2,85 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.metaflow.worlds import EVERYTHING, World, stock
+from packhouse.compat.metaflow.verify import verify_datastore
+from tests.metaflow.worlds import EVERYTHING, World, oldest, stock
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def _check(folder: Path, flow: str, tasks: int) -> None:
+    """Everything of a flow is read alike with the drop-in and by a stock client, and every blob verifies."""
+    ours, theirs = World(folder).ask(EVERYTHING % flow), stock(folder).ask(EVERYTHING % flow)
+    assert ours == theirs
+    assert len(ours) == tasks
+    assert all(task["successful"] for task in ours.values())
+    assert verify_datastore(str(folder)).hurt == []
 
 
 @pytest.mark.parametrize("drop_in", [True, False], ids=["on", "off"])
 def test_a_stock_client_reads_every_artifact(tmp_path: Path, drop_in: bool) -> None:
-    world = World(tmp_path, drop_in=drop_in)
-    world.flow("linear")
-    ours, theirs = world.ask(EVERYTHING % "Linear"), stock(tmp_path).ask(EVERYTHING % "Linear")
-    assert ours == theirs
-    assert len(ours) == 3
-    assert all(task["successful"] for task in ours.values())
+    World(tmp_path, drop_in=drop_in).flow("linear")
+    _check(tmp_path, "Linear", 3)
     beside = list((tmp_path / ".metaflow/Linear/data").rglob("*_meta"))
     assert bool(beside) != drop_in, "the drop-in keeps one file per key, stock two"
+
+
+def test_a_foreach_of_a_hundred_tasks_ends_well(tmp_path: Path) -> None:
+    World(tmp_path).flow("wide", "run", "--max-workers", "4", "--max-num-splits", "200")
+    _check(tmp_path, "Wide", 103)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["on, resumed by stock", "off, resumed by the drop-in"])
+def test_retries_catch_cards_files_and_a_resume_by_the_other_writer(tmp_path: Path, first: bool) -> None:
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    world = World(tmp_path, drop_in=first, extra={"TROUBLED_TABLE": str(tmp_path / "table.csv")})
+    broken = replace(world, extra={**world.extra, "TROUBLED_BREAK": "1"})
+    assert "broken on request" in broken.flow("troubled", fails=True)
+    other = replace(stock(tmp_path), extra=world.extra) if first else replace(world, drop_in=True)
+    other.flow("troubled", "resume")
+    told = World(tmp_path).ask(
+        """
+import json
+from metaflow import Flow, namespace
+from metaflow.cards import get_cards
+namespace(None)
+run = Flow("Troubled").latest_run
+print(json.dumps({
+    "successful": run.successful,
+    "table": run["end"].task.data.table,
+    "cards": len(list(get_cards(run["join"].task))),
+}))
+"""
+    )
+    assert told["successful"]
+    assert told["table"] == "a,b\n1,2\n"
+    assert told["cards"] == 1
+    assert verify_datastore(str(tmp_path)).hurt == []
+    assert stock(tmp_path).ask(EVERYTHING % "Troubled") == World(tmp_path).ask(EVERYTHING % "Troubled")
+
+
+def test_stock_runs_a_step_of_a_run_that_the_drop_in_began(tmp_path: Path) -> None:
+    """As a remote image without the plug-in does: the step is run by another environment on the same datastore."""
+    world = World(tmp_path)
+    world.flow("linear")
+    head = "import json\nfrom metaflow import Flow, namespace\nnamespace(None)\n"
+    run, start = world.ask(head + "run = Flow('Linear').latest_run\nprint(json.dumps([run.id, run['start'].task.id]))")
+    arguments = ("--run-id", run, "--task-id", "77", "--input-paths", f"{run}/start/{start}")
+    stock(tmp_path).flow("linear", "step", "middle", *arguments)
+    # `end` checks what it was handed.
+    world.flow("linear", "step", "end", "--run-id", run, "--task-id", "78", "--input-paths", f"{run}/middle/77")
+    assert verify_datastore(str(tmp_path)).hurt == []
+
+
+def test_the_oldest_metaflow_that_works_writes_what_the_newest_reads(tmp_path: Path) -> None:
+    old = oldest(tmp_path)
+    old.flow("linear")
+    assert not list((tmp_path / ".metaflow/Linear/data").rglob("*_meta")), "the drop-in was not active"
+    _check(tmp_path, "Linear", 3)
+    old.flow("linear", "resume", "middle")
+    _check(tmp_path, "Linear", 6)

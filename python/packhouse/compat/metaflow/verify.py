@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import orjson
+
 from packhouse._engine import Cancel, GzipFiles
 from packhouse.compat.metaflow.packing import is_key
 from packhouse.compat.metaflow.records import BlobUser, all_users
@@ -24,7 +26,7 @@ class HurtBlob(NamedTuple):
         flow: the flow it belongs to.
         key: the SHA-1 of its content.
         path: its file.
-        what: "damaged" or "missing".
+        what: "damaged", "missing", or "not described": the drop-in reads it, stock stumbles over the `_meta` beside it.
         users: the artifacts that are kept in it; none where no record names it.
     """
 
@@ -89,7 +91,8 @@ def _verify_flow(report: DatastoreReport, root: str, flow: str, progress: Callab
     cancel = Cancel()
     known: set[str] = set()
     damaged: set[str] = set()
-    for some in _files(folder, report):
+    undescribed: list[str] = []
+    for some in _files(folder, report, undescribed):
         keys = [key for key, _ in some]
         known.update(keys)
         sound = files.locate(keys, cancel).sound(cancel)
@@ -104,22 +107,24 @@ def _verify_flow(report: DatastoreReport, root: str, flow: str, progress: Callab
         gone = is_key(user.key) and user.key not in known and not os.path.exists(_path(folder, user.key))  # noqa: PTH110
         if gone:
             missing.add(user.key)
-        if gone or user.key in damaged:
+        if gone or user.key in damaged or user.key in undescribed:
             users.setdefault(user.key, []).append(user)
-    for key in sorted(damaged | missing):
-        what = "damaged" if key in damaged else "missing"
+    for key in sorted(damaged | missing | set(undescribed)):
+        what = "damaged" if key in damaged else "missing" if key in missing else "not described"
         report.hurt.append(HurtBlob(flow, key, _path(folder, key), what, tuple(users.get(key, ()))))
 
 
-def _files(folder: str, report: DatastoreReport) -> Iterator[list[tuple[str, int]]]:
+def _files(folder: str, report: DatastoreReport, broken: list[str]) -> Iterator[list[tuple[str, int]]]:
     """Go through the blobs' files, some at a time, with their sizes."""
     some: list[tuple[str, int]] = []
     for prefix in sorted(name for name in _folders(folder) if len(name) == 2):
         with os.scandir(f"{folder}/{prefix}") as entries:
             for entry in entries:
                 if not is_key(entry.name) or not entry.name.startswith(prefix):
-                    # Beside a file stands what stock knows about it; leftovers of its dead writers have names of 11.
-                    report.unverifiable += not entry.name.endswith("_meta") and len(entry.name) > 11
+                    if entry.name.endswith("_meta"):
+                        broken += [] if _describes(entry.path) else [entry.name.removesuffix("_meta")]
+                    else:
+                        report.unverifiable += len(entry.name) > 11  # leftovers of stock's dead writers are not
                     continue
                 some.append((entry.name, entry.stat().st_size))
                 if len(some) == _AT_ONCE:
@@ -127,6 +132,14 @@ def _files(folder: str, report: DatastoreReport) -> Iterator[list[tuple[str, int
                     some = []
     if some:
         yield some
+
+
+def _describes(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - many of them
+            return isinstance(orjson.loads(file.read()), dict)
+    except (OSError, ValueError):
+        return False
 
 
 def _path(folder: str, key: str) -> str:

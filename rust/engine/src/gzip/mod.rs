@@ -7,6 +7,7 @@
 
 mod container;
 mod deflate;
+mod describe;
 mod key;
 mod load;
 mod notes;

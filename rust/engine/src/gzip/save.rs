@@ -6,6 +6,7 @@ use std::io::IoSlice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use super::describe::Description;
 use super::{Pool, Sha1Key, blob_into, container, load, notes};
 use crate::disk::{Disk, Parked, Staged};
 use crate::error::At;
@@ -16,8 +17,6 @@ use crate::{Cancel, Error, Result};
 const FEW: usize = 4;
 /// Blobs above this size are worked on by all cores together, others one by each.
 const LARGE: usize = 8 << 20;
-/// Beside a file that holds its content as it is: what stock Metaflow needs to know that it is no gzip.
-const RAW_META: &[u8] = br#"{"cas_raw": true, "cas_version": 1}"#;
 
 /// Blobs on their way into files. Nothing is visible before `commit`; dropping it leaves nothing behind.
 pub struct GzipBatch {
@@ -32,7 +31,8 @@ pub struct GzipBatch {
 
 struct Pending {
     key: Sha1Key,
-    raw: bool,
+    /// What a description beside the file has to say, where there has to be one.
+    describe: Option<Description>,
     file: Waiting,
 }
 
@@ -83,8 +83,8 @@ impl GzipBatch {
             disk.create_dir(folder).at("make", folder)?;
         }
         // A raw file without its description is "not gzip" for a stock reader: first the description, durably.
-        for one in pending.iter().filter(|one| one.raw) {
-            describe_raw(disk, one.key)?;
+        for one in &pending {
+            one.describe.map_or(Ok(()), |told| told.write(disk, one.key))?;
         }
         let many = pending.len() > FEW;
         for one in &mut pending {
@@ -121,19 +121,19 @@ impl GzipBatch {
         if self.is_known(key, blob)? {
             return Ok(key);
         }
-        let raw = raw || self.is_described_raw(key)?;
-        if raw {
-            self.hold(key, raw, blob)?;
+        let describe = Description::read(&*self.disk, key)?.wanted(raw);
+        if describe == Some(Description::Raw) {
+            self.hold(key, describe, blob)?;
         } else {
             self.scratch.with(|deflater, bytes| {
                 blob_into(deflater, blob, bytes)?;
-                self.hold(key, raw, bytes)
+                self.hold(key, describe, bytes)
             })?;
         }
         Ok(key)
     }
 
-    fn hold(&self, key: Sha1Key, raw: bool, bytes: &[u8]) -> Result<()> {
+    fn hold(&self, key: Sha1Key, describe: Option<Description>, bytes: &[u8]) -> Result<()> {
         let few = lock(&self.pending).len() < FEW;
         let file = if few {
             let file = self.disk.stage().at("write", &key.path())?;
@@ -142,7 +142,7 @@ impl GzipBatch {
         } else {
             Waiting::Parked(self.disk.park(bytes).at("write", &key.path())?)
         };
-        lock(&self.pending).push(Pending { key, raw, file });
+        lock(&self.pending).push(Pending { key, describe, file });
         Ok(())
     }
 
@@ -160,23 +160,19 @@ impl GzipBatch {
             key: OnceLock::new(),
             needless: Cancel::new(),
         };
-        let done = pipeline::run(&packing, self.threads, cancel);
-        let key = packing.key.get().copied();
-        match (done, key) {
-            (Ok(()), Some(key)) if packing.needless.is_cancelled() => Ok(key),
-            (Ok(()), Some(key)) if !raw && self.is_described_raw(key)? => {
-                let file = self.disk.stage().at("write", &key.path())?;
-                file.write_at(&[IoSlice::new(blob)], 0).at("write", &key.path())?;
-                lock(&self.pending).push(Pending { key, raw: true, file: Waiting::Staged(file) });
-                Ok(key)
-            }
-            (Ok(()), Some(key)) => {
-                lock(&self.pending).push(Pending { key, raw, file: Waiting::Staged(packing.file) });
-                Ok(key)
-            }
-            (Err(error), _) => Err(error),
-            (Ok(()), None) => Err(stopped()),
+        pipeline::run(&packing, self.threads, cancel)?;
+        let key = packing.key.get().copied().ok_or_else(stopped)?;
+        if packing.needless.is_cancelled() {
+            return Ok(key);
         }
+        let describe = Description::read(&*self.disk, key)?.wanted(raw);
+        if describe == Some(Description::Raw) && !raw {
+            // It was raw and is to be again, which shows only now.
+            self.hold(key, describe, blob)?;
+        } else {
+            lock(&self.pending).push(Pending { key, describe, file: Waiting::Staged(packing.file) });
+        }
+        Ok(key)
     }
 
     /// Whether a file holds this content, or will when the batch is committed.
@@ -185,17 +181,10 @@ impl GzipBatch {
             return Ok(true);
         }
         let Some(found) = load::open(&self.disk, key)? else { return Ok(false) };
+        if Description::read(&*self.disk, key)? == Description::Broken {
+            return Ok(false);
+        }
         if self.check || self.noted.contains(&key) { found.is_sound() } else { load::seems_to_hold(&found, blob) }
-    }
-
-    /// Whether a description says that the file, which is missing or damaged, holds its content as it is.
-    fn is_described_raw(&self, key: Sha1Key) -> Result<bool> {
-        let path = meta_path(key);
-        let Some(file) = self.disk.open(&path).at("open", &path)? else { return Ok(false) };
-        let source = super::source::Source::of_file(file, &path)?;
-        let text = source.read(0, usize::try_from(source.len().min(4096)).unwrap_or_default())?;
-        let told: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
-        Ok(told.and_then(|told| told.get("cas_raw")?.as_bool()).unwrap_or(false))
     }
 }
 
@@ -208,19 +197,6 @@ impl Pending {
         }
         .at("name", &path)
     }
-}
-
-fn meta_path(key: Sha1Key) -> String {
-    format!("{}_meta", key.path())
-}
-
-fn describe_raw(disk: &dyn Disk, key: Sha1Key) -> Result<()> {
-    let path = meta_path(key);
-    let mut file = disk.stage().at("write", &path)?;
-    file.write_at(&[IoSlice::new(RAW_META)], 0).at("write", &path)?;
-    file.sync().at("sync", &path)?;
-    file.replace(&path).at("name", &path)?;
-    disk.sync_dir(&key.folder()).at("sync", &path)
 }
 
 fn stopped() -> Error {

@@ -1,0 +1,39 @@
+"""A foreach of many tasks and a join."""
+
+import random
+
+from metaflow import FlowSpec, Parameter, step
+
+
+class Wide(FlowSpec):
+    width = Parameter("width", default=100)
+
+    @step
+    def start(self):
+        self.shared = random.Random(1).randbytes(300_000)
+        self.numbers = list(range(self.width))
+        self.next(self.work, foreach="numbers")
+
+    @step
+    def work(self):
+        self.own = random.Random(self.input).randbytes(20_000)
+        self.next(self.join)
+
+    @step
+    def join(self, inputs):
+        inputs = list(inputs)
+        assert len(inputs) == self.width
+        for number, task in enumerate(inputs):
+            assert task.own == random.Random(number).randbytes(20_000)
+        self.owns = [task.own[:10] for task in inputs]
+        self.merge_artifacts(inputs, exclude=["own"])
+        self.next(self.end)
+
+    @step
+    def end(self):
+        assert self.shared == random.Random(1).randbytes(300_000)
+        assert len(self.owns) == self.width
+
+
+if __name__ == "__main__":
+    Wide()
