@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+os.environ["METAFLOW_PACKHOUSE"] = "0"  # stock, also where our drop-in is installed
 
 from metaflow.datastore.content_addressed_store import ContentAddressedStore
 from metaflow.plugins.datastores.local_storage import LocalStorage

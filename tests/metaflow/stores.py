@@ -1,4 +1,4 @@
-"""Stock's store and ours in this process, on one folder."""
+"""Stock's store and ours in this process. `tests/conftest.py` switched the drop-in off: ours is put together here."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from metaflow.datastore import content_addressed_store
+from metaflow.datastore.content_addressed_store import ContentAddressedStore
 from metaflow.plugins.datastores.local_storage import LocalStorage
 
-OURS: Any = content_addressed_store.ContentAddressedStore
-STOCK: Any = content_addressed_store._orig.ContentAddressedStore
+from packhouse.compat.metaflow.store import VerifiedBlobs
+
+assert not issubclass(ContentAddressedStore, VerifiedBlobs), "METAFLOW_PACKHOUSE=0 came too late"
+STOCK: Any = ContentAddressedStore
+OURS: Any = type("ContentAddressedStore", (VerifiedBlobs, STOCK), {})
 MIB = 1 << 20
 
 

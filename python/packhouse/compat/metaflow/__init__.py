@@ -1,6 +1,6 @@
 """What `packhouse-metaflow` is made of: blobs as gzip files under their SHA-1, as Metaflow's datastores keep them.
 
-Nothing here imports Metaflow: the extension does.
+Metaflow itself is imported only where it is there already: by the store that the extension puts in stock's place.
 """
 
 from packhouse.compat.metaflow.folder import GzipFolder

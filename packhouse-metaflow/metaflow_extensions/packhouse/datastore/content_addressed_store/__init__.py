@@ -5,9 +5,13 @@ from metaflow.datastore.content_addressed_store._orig import *  # noqa: F403 - w
 from metaflow.datastore.content_addressed_store._orig import BlobCache
 from metaflow.metaflow_config_funcs import from_conf
 
+from packhouse.compat.metaflow.store import VerifiedBlobs
+
 __all__ = ["BlobCache", "ContentAddressedStore"]
 
 if str(from_conf("PACKHOUSE", "1")).strip().lower() in {"0", "false", "no", "off"}:
     ContentAddressedStore = _orig.ContentAddressedStore
 else:
-    from metaflow_extensions.packhouse.datastore.content_addressed_store.store import ContentAddressedStore
+
+    class ContentAddressedStore(VerifiedBlobs, _orig.ContentAddressedStore):
+        """Stock's store with the engine's saves and loads before its own."""

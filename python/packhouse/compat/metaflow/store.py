@@ -1,4 +1,4 @@
-"""The store: stock's interface and files, packhouse's engine."""
+"""Metaflow's content-addressed store with packhouse's engine; stock's interface, stock's files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from io import BytesIO
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from metaflow.datastore.content_addressed_store._orig import ContentAddressedStore as StockStore
-from metaflow_extensions.packhouse.datastore.content_addressed_store.errors import UnreadableArtifact
-
-from packhouse.compat.metaflow import GzipFolder, is_key, pack_missing, unpack, users_of
+from packhouse.compat.metaflow.folder import GzipFolder
+from packhouse.compat.metaflow.packing import is_key, pack_missing, unpack
+from packhouse.compat.metaflow.records import users_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,8 +22,17 @@ _SEARCH_SECONDS = 2.0
 _NAMED = 3
 
 
-class ContentAddressedStore(StockStore):
-    """Blobs as gzip files under their SHA-1: durable, verified, on all cores. Stock reads all of it."""
+class VerifiedBlobs:
+    """Blobs as gzip files under their SHA-1: durable, verified, on all cores. Stock reads all of it.
+
+    To be mixed in before stock's `ContentAddressedStore`, which does whatever this one does not.
+    """
+
+    TYPE: str
+    _prefix: str
+    _storage_impl: Any
+    _blob_cache: Any
+    save_blobs_result: Any
 
     def save_blobs(
         self, blob_iter: Iterable[Any], raw: bool = False, len_hint: int = 0, is_transfer: bool = False
@@ -37,7 +45,7 @@ class ContentAddressedStore(StockStore):
         folder = self._folder()
         if folder is None:
             if raw or is_transfer:
-                return super().save_blobs(blob_iter, raw=raw, len_hint=len_hint, is_transfer=is_transfer)
+                return list(self._stock.save_blobs(blob_iter, raw=raw, len_hint=len_hint, is_transfer=is_transfer))
             return self._save_elsewhere(blob_iter, len_hint)
         if is_transfer:
             return [self._transfer(folder, *blob) for blob in blob_iter]
@@ -71,7 +79,11 @@ class ContentAddressedStore(StockStore):
                 self._blob_cache.store_key(key, outcome)
             yield (key, outcome, dict(_META)) if is_transfer else (key, outcome)
         if odd:
-            yield from super().load_blobs(odd, force_raw=force_raw, is_transfer=is_transfer)
+            yield from self._stock.load_blobs(odd, force_raw=force_raw, is_transfer=is_transfer)
+
+    @property
+    def _stock(self) -> Any:
+        return super()
 
     def _path(self, key: str) -> str:
         return str(self._storage_impl.path_join(self._prefix, key[:2], key))
@@ -95,13 +107,13 @@ class ContentAddressedStore(StockStore):
     def _transfer(self, folder: GzipFolder, key: str, blob: bytes, meta: Any) -> Any:
         if is_key(key) and folder.save([blob], raw=True) == [key]:
             return self.save_blobs_result(uri=self._uri(key), key=key)
-        return super().save_blobs([(key, blob, meta)], is_transfer=True)[0]
+        return self._stock.save_blobs([(key, blob, meta)], is_transfer=True)[0]
 
     def _save_elsewhere(self, blobs: Iterable[Any], len_hint: int) -> list[Any]:
         results: list[Any] = []
 
         def exist(keys: Sequence[str]) -> Sequence[bool]:
-            return self._storage_impl.is_file([self._path(key) for key in keys])
+            return list(self._storage_impl.is_file([self._path(key) for key in keys]))
 
         def files() -> Iterator[tuple[str, tuple[BytesIO, dict[str, Any]]]]:
             for packed in pack_missing(blobs, exist):
@@ -132,6 +144,8 @@ class ContentAddressedStore(StockStore):
             yield from unpack(files)
 
     def _unreadable(self, key: str, cause: Exception | None) -> Exception:
+        from packhouse.compat.metaflow.unreadable import UnreadableArtifact  # noqa: PLC0415 - only where Metaflow is
+
         what = "is missing" if cause is None else f"is damaged ({cause})"
         return UnreadableArtifact(key, self._uri(key), self._whose(key), what)
 

@@ -1,5 +1,7 @@
 """What a load raises instead of returning wrong bytes."""
 
+from typing import Any
+
 from metaflow.exception import MetaflowException
 
 
@@ -14,6 +16,7 @@ class UnreadableArtifact(MetaflowException):
     headline = "Unreadable artifact"
 
     def __init__(self, key: str, path: str, names: str, what: str) -> None:
-        super().__init__(msg=f"{names} cannot be read: the file {path} of key {key} {what}")
+        start: Any = super().__init__
+        start(msg=f"{names} cannot be read: the file {path} of key {key} {what}")
         self.key = key
         self.path = path
