@@ -134,6 +134,26 @@ def _names(results: Results) -> Iterator[Verdict]:
         yield Verdict("page of 1,000 names (ms, largest)", variant, page, 20, at_least=False)
 
 
+def _tasks(results: Results) -> Iterator[Verdict]:
+    """Judge ours, durable and verified, against Metaflow as it returns, which is neither."""
+    case = "task-artifacts"
+    for variant in results.variants(case):
+        kind, _, shape = variant.partition("/")
+        save = results.ratio(case, variant, (OURS, "save_mbs"), ("metaflow", "save_mbs"))
+        load = results.ratio(case, variant, (OURS, "load_mbs"), ("metaflow", "load_mbs"))
+        yield Verdict(
+            "task artifacts, first save ÷ Metaflow", variant, save, 20 if kind == "random" else 6, at_least=True
+        )
+        if shape == "10KiB":
+            yield Verdict("task artifacts, load ÷ Metaflow", variant, load, 4, at_least=True)
+        if shape == "256MiB":
+            added = results.median(case, variant, OURS, "version_percent")
+            yield Verdict("second version, 1 % changed: % added", variant, added, 2, at_least=False)
+    for variant in results.variants("task-listing"):
+        listed = results.ratio("task-listing", variant, ("metaflow", "list_ms"), (OURS, "list_ms"))
+        yield Verdict("listing 10,000 tasks: times faster than Metaflow", variant, listed, 20, at_least=True)
+
+
 _JUDGES: tuple[Callable[[Results], Iterator[Verdict]], ...] = (
     _first_save,
     _save_again,
@@ -144,4 +164,5 @@ _JUDGES: tuple[Callable[[Results], Iterator[Verdict]], ...] = (
     _loop_gap,
     _lookups,
     _names,
+    _tasks,
 )

@@ -48,6 +48,8 @@ class Plan:
     def peers_of(self, case: Case) -> list[str]:
         """Tell who takes part: the machine first, then ours, then the others."""
         chosen = [name for name in self.peers if self.peers_by_name or not case.ours_alone or name == peers.OURS]
+        if case.only is not None:
+            chosen = [name for name in chosen if name in case.only]
         if case.inside:
             chosen = [name for name in chosen if not peers.find(name).outside]
         if case.limit is None or not chosen:

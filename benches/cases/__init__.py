@@ -18,6 +18,8 @@ _MODULES = {
     "versions": "versions",
     "memory": "memory",
     "loop-gap": "loop_gap",
+    "task-artifacts": "task_artifacts",
+    "task-listing": "task_listing",
     "lookups": "lookups",
     "aged": "aged",
 }

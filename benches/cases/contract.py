@@ -64,5 +64,7 @@ class Case:
     """Measured on ours unless other peers are asked for by name."""
     inside: bool = False
     """Means something only for peers that work in this process."""
+    only: tuple[str, ...] | None = None
+    """The peers that can do it at all; None for all."""
     rounds: int | None = None
     """How many rounds at most, where one already repeats itself."""
