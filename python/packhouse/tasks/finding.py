@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from packhouse.errors import InvalidInput
 from packhouse.tasks.files import Attempts, find_attempts
-from packhouse.tasks.layout import MAX_ATTEMPTS, TaskId, flow_prefix, read_state
+from packhouse.tasks.layout import MAX_ATTEMPTS, TaskId, flow_prefix, read_state, read_step, unpart
 
 if TYPE_CHECKING:
     from packhouse.blobs.store import BlobStore
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Found", "all_attempts", "find_tasks"]
 
 _PAGE = 10_000
+_DEPTH = 4  # tasks/state/FLOW/RUN/STEP
 _LOOKED_AT = 16  # so many tasks of one step are looked at one by one before the step is listed
 
 
@@ -58,13 +60,16 @@ async def find_tasks(
     found = dict[Found, None]()
     for task, number in asked:
         chosen = attempt if number is None else number
-        found |= dict.fromkeys(_choose(task, known[task], chosen, allow_not_done, include_prior and number is None))
+        prior = include_prior and number is None
+        for one in _choose(known[task], chosen, allow_not_done=allow_not_done, include_prior=prior):
+            found[Found(task, *one)] = None
     return list(found)
 
 
+@lru_cache(maxsize=1024)  # most tasks of a run are alike
 def _choose(
-    task: TaskId, attempts: Attempts, attempt: int | None, allow_not_done: bool, include_prior: bool
-) -> list[Found]:
+    attempts: Attempts, attempt: int | None, *, allow_not_done: bool, include_prior: bool
+) -> tuple[tuple[int, bool], ...]:
     last = MAX_ATTEMPTS - 1 if attempt is None else attempt
     exact = attempt is not None and not include_prior
     begun = {number for number in attempts.started if (number == attempt if exact else number <= last)}
@@ -74,22 +79,39 @@ def _choose(
         chosen = done | latest if allow_not_done else done
     else:
         chosen = latest if allow_not_done else latest & done
-    return [Found(task, number, number in done) for number in sorted(chosen)]
+    return tuple((number, number in done) for number in sorted(chosen))
 
 
 async def all_attempts(store: BlobStore, *parts: str) -> dict[TaskId, Attempts]:
     """List a flow, a run or a step, or all flows: every task with its attempts, in order."""
-    states: dict[TaskId, tuple[set[int], set[int]]] = {}
+    steps: dict[str, dict[str, frozenset[tuple[int, bool]]]] = {}
     listing = store.names.list(flow_prefix(*parts))
     while names := await listing.page(_PAGE):
         for name in names:
-            read = read_state(name)
-            if read is not None:
-                flow, state = read
-                task = TaskId(flow, state.run_id, state.step_name, state.task_id)
-                states.setdefault(task, (set(), set()))[state.is_done].add(state.attempt)
-    found = {task: Attempts(frozenset(begun), frozenset(done)) for task, (begun, done) in states.items()}
-    return dict(sorted(found.items(), key=lambda item: (item[0][:3], _natural(item[0].task_id))))
+            step, _, last = name.rpartition("/")
+            state = read_state(last)
+            if state is not None:
+                tasks = steps.setdefault(step, {})
+                tasks[state[0]] = _with(tasks.get(state[0], _NOTHING), *state[1:])
+    found: dict[TaskId, Attempts] = {}
+    for where, name in sorted((read_step(name), name) for name in steps if name.count("/") == _DEPTH):
+        tasks = steps[name]
+        for task in sorted(tasks, key=_natural):
+            found[TaskId(*where, unpart(task))] = _attempts(tasks[task])
+    return found
+
+
+_NOTHING: frozenset[tuple[int, bool]] = frozenset()
+
+
+@lru_cache(maxsize=1024)
+def _with(states: frozenset[tuple[int, bool]], attempt: int, done: bool) -> frozenset[tuple[int, bool]]:
+    return states | {(attempt, done)}
+
+
+@lru_cache(maxsize=1024)
+def _attempts(states: frozenset[tuple[int, bool]]) -> Attempts:
+    return Attempts(*(frozenset(number for number, is_done in states if is_done == wanted) for wanted in (False, True)))
 
 
 async def _list(store: BlobStore, flow: str, run_id: str | None, steps: Iterable[str] | None) -> dict[TaskId, Attempts]:

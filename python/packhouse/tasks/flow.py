@@ -190,7 +190,7 @@ class FlowDataStore:
             ]  # fmt: skip
         siblings = Siblings(self.store, found)
         return [
-            TaskDataStore(self, *task[1:], number, allow_not_done=allow_not_done, _siblings=siblings)
+            TaskDataStore(self, *task[1:], number, allow_not_done=allow_not_done, _siblings=siblings, _task=task)
             for task, number, _ in found
         ]
 

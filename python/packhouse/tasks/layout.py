@@ -18,7 +18,18 @@ from typing import NamedTuple
 
 from packhouse.errors import InvalidInput
 
-__all__ = ["ATTEMPT", "DATA", "DONE", "MAX_ATTEMPTS", "State", "TaskId", "flow_prefix", "part", "read_state", "unpart"]
+__all__ = [
+    "ATTEMPT",
+    "DATA",
+    "DONE",
+    "MAX_ATTEMPTS",
+    "TaskId",
+    "flow_prefix",
+    "part",
+    "read_state",
+    "read_step",
+    "unpart",
+]
 
 ATTEMPT, DONE, DATA = "attempt.json", "DONE.lock", "data.json"
 """The names under which Metaflow keeps state and record of an attempt among its metadata."""
@@ -27,16 +38,6 @@ MAX_ATTEMPTS = 6
 """Attempts are numbered 0 to 5, as Metaflow's."""
 
 STATE = "tasks/state"
-
-
-class State(NamedTuple):
-    """One fact that a listing tells."""
-
-    run_id: str
-    step_name: str
-    task_id: str
-    attempt: int
-    is_done: bool
 
 
 class TaskId(NamedTuple):
@@ -96,14 +97,18 @@ def flow_prefix(*parts: str) -> str:
     return "/".join((STATE, *map(part, parts), ""))
 
 
-def read_state(name: str) -> tuple[str, State] | None:
-    """Read the flow and a state out of a name; None where it is something else."""
-    parts = name.split("/")
-    last = parts[-1].rsplit(".", 2)
-    if len(parts) != 6 or len(last) != 3 or not last[1].isdigit() or last[2] not in ("started", "done"):
-        return None
-    flow, run_id, step_name, task_id = map(unpart, (*parts[2:5], last[0]))
-    return flow, State(run_id, step_name, task_id, int(last[1]), last[2] == "done")
+def read_step(name: str) -> tuple[str, str, str]:
+    """Read flow, run and step out of what stands before the last `/` of a state's name."""
+    flow, run_id, step_name = map(unpart, name.removeprefix(f"{STATE}/").split("/"))
+    return flow, run_id, step_name
+
+
+def read_state(last: str) -> tuple[str, int, bool] | None:
+    """Read a task (as `part` wrote it), an attempt, and whether it is done, out of the last part of a state's name."""
+    task, _, rest = last.rpartition(".")
+    task, _, number = task.rpartition(".")
+    is_state = task and number.isdigit() and rest in ("started", "done")
+    return (task, int(number), rest == "done") if is_state else None
 
 
 def part(text: str) -> str:
@@ -115,7 +120,9 @@ def part(text: str) -> str:
 
 def unpart(text: str) -> str:
     """Read what `part` wrote."""
-    if text.startswith("%") and text in ("%", "%2e", "%2e2e"):
+    if "%" not in text:
+        return text
+    if text in ("%", "%2e", "%2e2e"):
         return {"%": "", "%2e": ".", "%2e2e": ".."}[text]
     return text.replace("%2f", "/").replace("%25", "%")
 

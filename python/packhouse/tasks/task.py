@@ -65,6 +65,7 @@ class TaskDataStore(TaskLogs, ArtifactView):
         persist: bool = True,
         *,
         _siblings: Siblings | None = None,
+        _task: TaskId | None = None,
     ) -> None:
         if mode not in ("r", "w", "d"):
             raise InvalidInput(f"a task's mode is 'r', 'w' or 'd', not {mode!r}", kind="task-mode")
@@ -74,7 +75,7 @@ class TaskDataStore(TaskLogs, ArtifactView):
             message = f"attempts are 0 to {MAX_ATTEMPTS - 1}: attempt {attempt} would never be found again"
             raise InvalidInput(message, kind="attempt")
         self.TYPE = flow_datastore.TYPE
-        self._task = TaskId.checked(flow_datastore.flow_name, run_id, step_name, task_id)
+        self._task = _task or TaskId.checked(flow_datastore.flow_name, run_id, step_name, task_id)
         self._parent = flow_datastore
         self._attempt = attempt
         self._mode: TaskMode = mode
