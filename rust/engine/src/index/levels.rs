@@ -140,11 +140,6 @@ impl Levels {
         self.current().map_or(0, |snapshot| snapshot.generation)
     }
 
-    /// How often segments were gone so far.
-    pub(crate) fn losses(&self) -> u64 {
-        self.current().map_or(0, |snapshot| snapshot.losses)
-    }
-
     fn current(&self) -> Option<Arc<Snapshot>> {
         self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

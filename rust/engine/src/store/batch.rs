@@ -79,8 +79,9 @@ pub(crate) enum Place {
 impl Batch {
     pub(crate) fn new(store: Arc<Inner>, writer: Arc<Writer>, options: BatchOptions) -> Result<Self> {
         let id = writer.id.new_id()?;
-        let generation = store.levels.generation();
-        let losses = store.levels.losses();
+        // What this process knows may have been damaged or lost since: a batch leans only on segments that others can read, too.
+        let snapshot = store.levels.refresh_checked()?;
+        let (generation, losses) = (snapshot.generation, snapshot.losses);
         Ok(Self {
             store,
             writer,
