@@ -105,7 +105,7 @@ format: .venv/.deps ## Format all sources
 demo: build ## The main job on real data: save, save again, edit, load, compare
 	python -m examples.demo
 
-bench: build .venv/.group-bench ## Measure against peers and the machine's limits
+bench: build .venv/.group-bench .venv/.metaflow ## Measure against peers and the machine's limits
 	python -m benches $(BENCH_ARGS)
 
 scorecard: build ## Print the reliability rows and write them into README.md (FULL=1 for full counts)

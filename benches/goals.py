@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benches import data
-from benches.peers import MACHINE, OURS
+from benches.peers import DROP_IN, MACHINE, OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,6 +154,27 @@ def _tasks(results: Results) -> Iterator[Verdict]:
         yield Verdict("listing 10,000 tasks: times faster than Metaflow", variant, listed, 20, at_least=True)
 
 
+def _metaflow(results: Results) -> Iterator[Verdict]:
+    for variant in results.variants("metaflow"):
+        kind, _, shape = variant.partition("/")
+        if kind == "flow":
+            continue
+        small = shape == "10KiB"
+        save, load = (
+            results.ratio("metaflow", variant, (DROP_IN, metric), ("metaflow", metric))
+            for metric in ("save_mbs", "load_mbs")
+        )
+        goal = 4 if small else 12 if kind == "random" else 6
+        yield Verdict("drop-in ÷ stock Metaflow: first save", variant, save, goal, at_least=True)
+        goal_of_loads = 2 if small else 1 if kind == "random" else 1.8
+        yield Verdict("drop-in ÷ stock Metaflow: load", variant, load, goal_of_loads, at_least=True)
+        for what in ("save", "load"):
+            rise = results.median("metaflow", variant, DROP_IN, f"{what}_mib")
+            yield Verdict(
+                f"drop-in: memory beyond the artifacts, {what} (MiB)", variant, rise, _BUDGET_MIB, at_least=False
+            )
+
+
 _JUDGES: tuple[Callable[[Results], Iterator[Verdict]], ...] = (
     _first_save,
     _save_again,
@@ -165,4 +186,5 @@ _JUDGES: tuple[Callable[[Results], Iterator[Verdict]], ...] = (
     _lookups,
     _names,
     _tasks,
+    _metaflow,
 )

@@ -50,6 +50,8 @@ class Plan:
         chosen = [name for name in self.peers if self.peers_by_name or not case.ours_alone or name == peers.OURS]
         if case.only is not None:
             chosen = [name for name in chosen if name in case.only]
+        elif not self.peers_by_name:
+            chosen = [name for name in chosen if name != peers.DROP_IN]
         if case.inside:
             chosen = [name for name in chosen if not peers.find(name).outside]
         if case.limit is None or not chosen:

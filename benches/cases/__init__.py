@@ -13,6 +13,7 @@ _MODULES = {
     "reopen": "reopen",
     "names": "names",
     "batch": "batch",
+    "metaflow": "metaflow",
     "insert": "insert",
     "ranges": "ranges",
     "versions": "versions",

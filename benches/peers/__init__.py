@@ -9,12 +9,15 @@ if TYPE_CHECKING:
     from benches.peers.contract import Peer
 
 OURS = "packhouse"
+DROP_IN = "metaflow-drop-in"
+"""Ours too: only the cases about it have it as a peer, unless it is asked for by name."""
 MACHINE = "machine"
 """Not a peer: under this name stand the machine's limits, measured beside every case."""
 
 _PLACES = {
     OURS: "packhouse_store:PackhouseStore",
     "metaflow": "metaflow_cas:MetaflowStore",
+    "metaflow-drop-in": "metaflow_drop_in:MetaflowDropIn",
     "obstore": "obstore_sync:ObstoreSync",
     "obstore-async": "obstore_async:ObstoreAsync",
     "icechunk": "icechunk_local:IcechunkLocal",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 os.environ["METAFLOW_PACKHOUSE"] = "0"  # stock, also where our drop-in is installed
 
@@ -22,7 +22,7 @@ class MetaflowStore(Peer):
     """`save_blobs` and `load_blobs` as tasks call them for artifacts."""
 
     label = "Metaflow"
-    distributions = ("metaflow",)
+    distributions: ClassVar[tuple[str, ...]] = ("metaflow",)
     syncs = False
     verifies = "gzip CRC-32"
 

@@ -23,7 +23,8 @@ def show(results: Results, console: Console) -> None:
     for name in cases.NAMES:
         if results.variants(name):
             console.print(_case_table(results, cases.find(name)))
-    judged = verdicts(results) if results.scale != "tiny" and peers.OURS in results.packages else []
+    ours = {peers.OURS, peers.DROP_IN} & set(results.packages)
+    judged = verdicts(results) if results.scale != "tiny" and ours else []
     if judged:
         console.print(_goal_table(judged, results.scale))
     for peer, reason in results.absent.items():

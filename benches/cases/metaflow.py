@@ -1,0 +1,95 @@
+"""Metaflow's artifacts with and without the drop-in: save, again, load, memory beyond the blobs; a flow end to end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benches import data, disk
+from benches.cases.contract import Case, Column, Metrics, Setting
+from benches.measure import MemoryPeak, lap, megabytes_a_second
+from benches.peers.contract import Peer, let_go
+
+if TYPE_CHECKING:
+    from benches.scale import Scale
+
+_FLOW = Path(__file__).resolve().parents[2] / "tests" / "metaflow" / "flows" / "wide.py"
+
+
+async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
+    """Measure one of the two. Stock's saves are as they are: not durable, and no sync is charged to them."""
+    kind, _, shape_name = setting.variant.partition("/")
+    if kind == "flow":
+        return _flow(peer_class, setting, int(shape_name))
+    shape = setting.scale.shape(shape_name)
+    blobs = data.blobs(kind, count=shape.count, size=shape.size)
+    peer = peer_class(setting.folder / "rehearsal")
+    await peer.open()
+    await peer.load(await peer.save(data.blobs("random", count=4, size=10 << 10, seed=2)), let_go)
+    peer = peer_class(setting.folder / "store")
+    await peer.open()
+    setting.settle()
+    peak = MemoryPeak()
+    with lap() as save:
+        keys = await peer.save(blobs)
+    saving = peak.rise()
+    stored = disk.usage(peer.folder)
+    setting.settle()
+    with lap() as again:
+        await peer.save(blobs)
+    del blobs
+    await peer.load(keys, let_go)
+    peak = MemoryPeak()
+    with lap() as load:
+        await peer.load(keys, let_go)
+    loading = max(peak.rise() - shape.size, 0)
+    return {
+        "save_mbs": megabytes_a_second(shape.total, save.seconds),
+        "again_mbs": megabytes_a_second(shape.total, again.seconds),
+        "load_mbs": megabytes_a_second(shape.total, load.seconds),
+        "stored_ratio": shape.total / max(stored.length, 1),
+        "save_mib": saving / 2**20,
+        "load_mib": loading / 2**20,
+    }
+
+
+def _flow(peer_class: type[Peer], setting: Setting, width: int) -> Metrics:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("METAFLOW")}
+    environment = kept | {
+        "METAFLOW_PACKHOUSE": "1" if getattr(peer_class, "drop_in", False) else "0",
+        "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(setting.folder),
+        "METAFLOW_HOME": str(setting.folder),
+        "METAFLOW_USER": "bench",
+    }
+    command = [sys.executable, str(_FLOW), "--no-pylint", "run", "--width", str(width), "--max-workers", "2"]
+    with lap() as whole:
+        subprocess.run(
+            [*command, "--max-num-splits", "200"], cwd=setting.folder, env=environment, check=True, capture_output=True
+        )
+    return {"flow_seconds": whole.seconds}
+
+
+def _variants(scale: Scale) -> tuple[str, ...]:
+    return (*scale.batches, f"flow/{100 if scale.name == 'full' else 4}")
+
+
+CASE = Case(
+    name="metaflow",
+    title="Metaflow's artifacts without and with the drop-in (MB/s, MiB)",
+    columns=(
+        Column("save_mbs", "save"),
+        Column("again_mbs", "again"),
+        Column("load_mbs", "load"),
+        Column("stored_ratio", "raw : stored", 2),
+        Column("save_mib", "save, memory", 1),
+        Column("load_mib", "load, memory", 1),
+        Column("flow_seconds", "flow, s", 1),
+    ),
+    run=run,
+    variants=_variants,
+    many_files=lambda variant: variant.endswith("/10KiB"),
+    only=("metaflow", "metaflow-drop-in"),
+)
