@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -308,6 +309,23 @@ async def test_the_storage_is_a_class_that_is_called_with_the_root(tmp_path: Pat
             FlowDataStore("Flow", storage_impl=wrong, ds_root="memory://")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_a_storage_of_metaflow_says_where_the_root_is(tmp_path: Path) -> None:
+    local = pytest.importorskip("metaflow.plugins.datastores.local_storage").LocalStorage
+    async with FlowDataStore("Flow", storage_impl=local, ds_root=str(tmp_path / "root")) as flow:  # type: ignore[arg-type]
+        await written(flow, {"a": 1})
+        assert flow.TYPE == "packhouse"
+        assert flow.datastore_root == str(tmp_path / "root" / "packhouse")
+    async with FlowDataStore("Flow", ds_root=tmp_path / "root" / "packhouse") as flow:
+        assert await (await flow.get_task_datastore("1", "step", "1")).get("a") == 1
+
+    class Bucket(local):  # type: ignore[misc,valid-type]
+        TYPE = "s3"
+
+    with pytest.raises(InvalidInput, match="s3"):
+        FlowDataStore("Flow", storage_impl=Bucket, ds_root="s3://bucket/root")
+
+
 async def test_an_attempt_is_found_whatever_the_names_are(flow: FlowDataStore) -> None:
     names = ["1.2", "a b", "ü", "%", "..", "x.0.done", "%2f", "~"]
     for name in names:
@@ -339,6 +357,29 @@ async def test_pickles_need_trust(flow: FlowDataStore) -> None:
         assert await task["j"] == [1]
         with pytest.raises(InvalidInput, match="trust='pickle'"):
             await task["p"]
+
+
+class Slow:
+    """Takes its time to be pickled."""
+
+    def __reduce__(self) -> Any:
+        time.sleep(0.2)
+        return Slow, ()
+
+
+async def test_a_cancelled_save_records_nothing_and_the_task_goes_on(flow: FlowDataStore) -> None:
+    task = await written(flow, {}, done=False)
+    with anyio.move_on_after(0.05) as scope:
+        await task.save_artifacts([("a", 1), ("slow", Slow()), ("b", 2)])
+    assert scope.cancelled_caught
+    assert task.artifacts() == []
+    await task.save_artifacts([("c", 3)])
+    await task.done()
+    loaded = await flow.get_task_datastore("1", "step", "1")
+    with anyio.move_on_after(0) as scope:
+        await loaded["c"]
+    assert scope.cancelled_caught
+    assert await loaded["c"] == 3
 
 
 async def test_what_is_wrong_is_refused_before_anything_is_written(flow: FlowDataStore) -> None:

@@ -54,6 +54,7 @@ class FlowDataStore:
         event_logger: its `log` gets a dict for each batch saved and loaded: count, bytes, seconds. It may raise.
         monitor: its `gauge` gets the same three figures. It may raise.
         storage_impl: a class that is called with `ds_root`; None for `default_storage_impl`, else `PackhouseStorage`.
+            Of Metaflow's `DataStoreStorage` classes the root is used: the store is its folder `packhouse`.
         ds_root: a path or any URL that `packhouse.open` takes, or an open store; None for `$PACKHOUSE_ROOT`, else
             `.packhouse` in the working directory.
         serializers: None for typed forms and pickle; `"pickle"` to record as Metaflow does; or serializers of your own,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from packhouse.blobs.store import BlobStore
 from packhouse.errors import InvalidInput
@@ -17,6 +17,7 @@ __all__ = ["PackhouseStorage"]
 
 _VARIABLE = "PACKHOUSE_ROOT"
 _DEFAULT = ".packhouse"
+_FOLDER = "packhouse"
 
 
 class PackhouseStorage:
@@ -69,10 +70,24 @@ def make_storage(storage_impl: object, ds_root: object) -> PackhouseStorage:
     """
     if not callable(storage_impl):
         raise InvalidInput(f"storage_impl is a class that is called with ds_root, not {storage_impl!r}", kind="option")
-    storage = storage_impl(ds_root)
-    if not isinstance(storage, PackhouseStorage):
-        raise InvalidInput(
-            f"storage_impl {storage_impl!r} is no PackhouseStorage: datastores need named documents beside blobs",
-            kind="option",
-        )
-    return storage
+    storage: Any = storage_impl(ds_root)
+    if isinstance(storage, PackhouseStorage):
+        return storage
+    if not hasattr(storage, "datastore_root") or not hasattr(storage, "save_bytes"):
+        raise InvalidInput(f"storage_impl {storage_impl!r} is no storage of datastores", kind="option")
+    return PackhouseStorage(_beside(storage))
+
+
+def _beside(storage: Any) -> str:
+    """Tell where the store of one of Metaflow's storages is: a folder of ours in its root.
+
+    The class says where the root is. What it writes by itself is a file per name, without compare-and-swap and without
+    a sync; the state of a task needs both.
+    """
+    root = storage.datastore_root
+    if root is None:
+        from_config = getattr(storage, "get_datastore_root_from_config", None)
+        root = None if from_config is None else from_config(lambda *_, **__: None)
+    if not isinstance(root, str) or not root:
+        raise InvalidInput(f"storage_impl {type(storage).__qualname__} has no root: pass ds_root", kind="option")
+    return f"{root.rstrip('/')}/{_FOLDER}"
