@@ -312,7 +312,7 @@ async def test_the_storage_is_a_class_that_is_called_with_the_root(tmp_path: Pat
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 async def test_a_storage_of_metaflow_says_where_the_root_is(tmp_path: Path) -> None:
     local = pytest.importorskip("metaflow.plugins.datastores.local_storage").LocalStorage
-    async with FlowDataStore("Flow", storage_impl=local, ds_root=str(tmp_path / "root")) as flow:  # type: ignore[arg-type]
+    async with FlowDataStore("Flow", storage_impl=local, ds_root=str(tmp_path / "root")) as flow:
         await written(flow, {"a": 1})
         assert flow.TYPE == "packhouse"
         assert flow.datastore_root == str(tmp_path / "root" / "packhouse")
