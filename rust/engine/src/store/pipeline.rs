@@ -1,9 +1,12 @@
 //! Work on several cores that comes out in the order it went in.
 //!
-//! A unit passes three stations: `next` hands it out (one caller at a time), `work` runs beside others, `place` takes the
+//! A unit passes four stations: `next` hands it out (one caller at a time), `work` runs beside others, `place` takes the
 //! results one at a time in the order of `next`. What `place` returns is finished by `after`, again beside others:
 //! a write, as a rule, to a place that `place` decided.
+//!
+//! Nobody waits for a turn: a result that is early is left for whoever has the one before it.
 
+use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::cancel::Cancel;
@@ -25,16 +28,24 @@ pub(crate) trait Stations: Sync {
     fn after(&self, rest: Self::Rest) -> Result<()>;
 }
 
-struct Line {
+/// So many results may wait for one before them.
+const EARLY: u64 = 8;
+
+struct Line<D> {
+    /// Tickets that were placed.
     placed: u64,
+    /// Results that wait for one before them, or for whoever is placing.
+    ready: BTreeMap<u64, D>,
+    /// Whether somebody is placing.
+    placing: bool,
     error: Option<Error>,
 }
 
-struct Shared<'a, S> {
+struct Shared<'a, S: Stations> {
     stations: &'a S,
     /// The next ticket; held while `next` runs, apart from `line`, so that placing goes on meanwhile.
     source: Mutex<u64>,
-    line: Mutex<Line>,
+    line: Mutex<Line<S::Done>>,
     turn: Condvar,
     cancel: &'a Cancel,
 }
@@ -44,7 +55,7 @@ pub(crate) fn run<S: Stations>(stations: &S, threads: usize, cancel: &Cancel) ->
     let shared = Shared {
         stations,
         source: Mutex::new(0),
-        line: Mutex::new(Line { placed: 0, error: None }),
+        line: Mutex::new(Line { placed: 0, ready: BTreeMap::new(), placing: false, error: None }),
         turn: Condvar::new(),
         cancel,
     };
@@ -94,18 +105,34 @@ impl<S: Stations> Shared<'_, S> {
             Err(error) => return Some(Err(error)),
         };
         let mut line = lock(&self.line);
-        while line.placed != ticket {
-            if line.error.is_some() {
-                return None;
-            }
+        while ticket.saturating_sub(line.placed) > EARLY && line.error.is_none() {
             line = self.turn.wait(line).unwrap_or_else(PoisonError::into_inner);
         }
+        if line.error.is_some() {
+            return None;
+        }
+        line.ready.insert(ticket, done);
+        if line.placing {
+            return Some(Ok(()));
+        }
+        line.placing = true;
+        let mut rests = Vec::new();
+        loop {
+            let next = line.placed;
+            let Some(done) = line.ready.remove(&next) else { break };
+            drop(line);
+            match self.stations.place(done) {
+                Ok(rest) => rests.push(rest),
+                // Nobody places after an error.
+                Err(error) => return Some(Err(error)),
+            }
+            line = lock(&self.line);
+            line.placed = next.wrapping_add(1);
+            self.turn.notify_all();
+        }
+        line.placing = false;
         drop(line);
-        // Only the holder of the ticket gets here, and nobody else until it moves `placed` on.
-        let rest = self.stations.place(done);
-        lock(&self.line).placed = ticket.wrapping_add(1);
-        self.turn.notify_all();
-        Some(rest.and_then(|rest| self.stations.after(rest)))
+        Some(rests.into_iter().try_for_each(|rest| self.stations.after(rest)))
     }
 
     fn fail(&self, error: Error) {
