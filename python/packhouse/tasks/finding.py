@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from packhouse.errors import InvalidInput
 from packhouse.tasks.files import Attempts, find_attempts
-from packhouse.tasks.layout import MAX_ATTEMPTS, TaskId, flow_prefix, read_state, read_step, unpart
+from packhouse.tasks.layout import MAX_ATTEMPTS, TaskId, flow_prefix, read_step, unpart
 
 if TYPE_CHECKING:
     from packhouse.blobs.store import BlobStore
@@ -57,13 +57,17 @@ async def find_tasks(
     else:
         known = await _list(store, flow, run_id, steps)
         asked = [_Wanted(task, None) for task in known]
-    found = dict[Found, None]()
-    for task, number in asked:
-        chosen = attempt if number is None else number
-        prior = include_prior and number is None
-        for one in _choose(known[task], chosen, allow_not_done=allow_not_done, include_prior=prior):
-            found[Found(task, *one)] = None
-    return list(found)
+    found = [
+        Found(task, *one)
+        for task, number in asked
+        for one in _choose(
+            known[task],
+            attempt if number is None else number,
+            allow_not_done=allow_not_done,
+            include_prior=include_prior and number is None,
+        )
+    ]
+    return list(dict.fromkeys(found)) if wanted else found
 
 
 @lru_cache(maxsize=1024)  # most tasks of a run are alike
@@ -84,34 +88,36 @@ def _choose(
 
 async def all_attempts(store: BlobStore, *parts: str) -> dict[TaskId, Attempts]:
     """List a flow, a run or a step, or all flows: every task with its attempts, in order."""
-    steps: dict[str, dict[str, frozenset[tuple[int, bool]]]] = {}
+    steps: dict[str, dict[str, str]] = {}
     listing = store.names.list(flow_prefix(*parts))
     while names := await listing.page(_PAGE):
         for name in names:
             step, _, last = name.rpartition("/")
-            state = read_state(last)
-            if state is not None:
-                tasks = steps.setdefault(step, {})
-                tasks[state[0]] = _with(tasks.get(state[0], _NOTHING), *state[1:])
+            tasks = steps.get(step)
+            if tasks is None:
+                tasks = steps[step] = {}
+            dot = last.rfind(".", 0, last.rfind("."))
+            task = last[:dot]
+            tasks[task] = tasks.get(task, "") + last[dot:]  # `.0.done.0.started`: most tasks of a run are alike
     found: dict[TaskId, Attempts] = {}
     for where, name in sorted((read_step(name), name) for name in steps if name.count("/") == _DEPTH):
         tasks = steps[name]
         for task in sorted(tasks, key=_natural):
-            found[TaskId(*where, unpart(task))] = _attempts(tasks[task])
+            attempts = _attempts(tasks[task])
+            if attempts is not None:
+                found[TaskId(*where, unpart(task))] = attempts
     return found
 
 
-_NOTHING: frozenset[tuple[int, bool]] = frozenset()
-
-
 @lru_cache(maxsize=1024)
-def _with(states: frozenset[tuple[int, bool]], attempt: int, done: bool) -> frozenset[tuple[int, bool]]:
-    return states | {(attempt, done)}
-
-
-@lru_cache(maxsize=1024)
-def _attempts(states: frozenset[tuple[int, bool]]) -> Attempts:
-    return Attempts(*(frozenset(number for number, is_done in states if is_done == wanted) for wanted in (False, True)))
+def _attempts(states: str) -> Attempts | None:
+    """Read the states of one task, put together; None where they are something else."""
+    parts = states.split(".")[1:]
+    known: dict[str, set[int]] = {"started": set(), "done": set()}
+    for number, state in zip(parts[::2], parts[1::2], strict=False):
+        if state in known and number.isascii() and number.isdigit():
+            known[state].add(int(number))
+    return Attempts(frozenset(known["started"]), frozenset(known["done"])) if any(known.values()) else None
 
 
 async def _list(store: BlobStore, flow: str, run_id: str | None, steps: Iterable[str] | None) -> dict[TaskId, Attempts]:

@@ -26,7 +26,6 @@ __all__ = [
     "TaskId",
     "flow_prefix",
     "part",
-    "read_state",
     "read_step",
     "unpart",
 ]
@@ -101,14 +100,6 @@ def read_step(name: str) -> tuple[str, str, str]:
     """Read flow, run and step out of what stands before the last `/` of a state's name."""
     flow, run_id, step_name = map(unpart, name.removeprefix(f"{STATE}/").split("/"))
     return flow, run_id, step_name
-
-
-def read_state(last: str) -> tuple[str, int, bool] | None:
-    """Read a task (as `part` wrote it), an attempt, and whether it is done, out of the last part of a state's name."""
-    task, _, rest = last.rpartition(".")
-    task, _, number = task.rpartition(".")
-    is_state = task and number.isdigit() and rest in ("started", "done")
-    return (task, int(number), rest == "done") if is_state else None
 
 
 def part(text: str) -> str:
