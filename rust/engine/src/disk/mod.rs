@@ -84,6 +84,8 @@ pub trait File: Send + Sync + Debug {
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize>;
     /// The length now.
     fn len(&self) -> io::Result<u64>;
+    /// Make the bytes durable that whoever wrote them may have left in memory.
+    fn sync(&self) -> io::Result<()>;
     /// Whether the length is 0 now.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)

@@ -26,6 +26,8 @@ pub struct GzipBatch {
     noted: HashSet<Sha1Key>,
     seen: Mutex<HashSet<Sha1Key>>,
     pending: Mutex<Vec<Pending>>,
+    /// What others wrote, perhaps only into memory: acknowledging it takes a sync all the same.
+    leaned: Mutex<Vec<Sha1Key>>,
     scratch: Pool,
 }
 
@@ -51,6 +53,7 @@ impl GzipBatch {
             noted,
             seen: Mutex::default(),
             pending: Mutex::default(),
+            leaned: Mutex::default(),
             scratch: Pool::default(),
         })
     }
@@ -74,11 +77,12 @@ impl GzipBatch {
     /// A file cannot be written, synced or named. Some of the blobs may be visible then; each of them is whole.
     pub fn commit(self) -> Result<()> {
         let mut pending = self.pending.into_inner().unwrap_or_default();
-        if pending.is_empty() {
+        let leaned = self.leaned.into_inner().unwrap_or_default();
+        if pending.is_empty() && leaned.is_empty() {
             return Ok(());
         }
         let disk = &*self.disk;
-        let folders: BTreeSet<String> = pending.iter().map(|one| one.key.folder()).collect();
+        let mut folders: BTreeSet<String> = pending.iter().map(|one| one.key.folder()).collect();
         for folder in &folders {
             disk.create_dir(folder).at("make", folder)?;
         }
@@ -86,7 +90,7 @@ impl GzipBatch {
         for one in &pending {
             one.describe.map_or(Ok(()), |told| told.write(disk, one.key))?;
         }
-        let many = pending.len() > FEW;
+        let many = pending.len().saturating_add(leaned.len()) > FEW;
         for one in &mut pending {
             if let Waiting::Staged(file) = &mut one.file {
                 file.sync().at("sync", &one.key.path())?;
@@ -94,6 +98,11 @@ impl GzipBatch {
         }
         if many {
             disk.sync_all().at("sync", "")?;
+        } else {
+            for &key in &leaned {
+                sync_file(disk, key)?;
+                folders.insert(key.folder());
+            }
         }
         let names = |some: &mut [Pending]| some.iter_mut().try_for_each(Pending::name);
         let share = pending.len().div_ceil(if many { self.threads } else { 1 }).max(1);
@@ -102,15 +111,16 @@ impl GzipBatch {
             let joined = others.into_iter().map(|other| other.join().unwrap_or_else(|_| Err(stopped())));
             joined.collect::<Result<Vec<()>>>()
         })?;
-        if many {
+        if many && !pending.is_empty() {
             disk.sync_all().at("sync", "")?;
-        } else {
+        } else if !many {
             for folder in &folders {
                 disk.sync_dir(folder).at("sync", folder)?;
             }
             disk.sync_dir("").at("sync", "the folder")?;
         }
-        for key in pending.iter().map(|one| one.key).filter(|key| self.noted.contains(key)) {
+        let sound = pending.iter().map(|one| one.key).chain(leaned);
+        for key in sound.filter(|key| self.noted.contains(key)) {
             notes::remove(disk, &key);
         }
         Ok(())
@@ -184,7 +194,12 @@ impl GzipBatch {
         if Description::read(&*self.disk, key)? == Description::Broken {
             return Ok(false);
         }
-        if self.check || self.noted.contains(&key) { found.is_sound() } else { load::seems_to_hold(&found, blob) }
+        let sound = self.check || self.noted.contains(&key);
+        let known = if sound { found.is_sound()? } else { load::seems_to_hold(&found, blob)? };
+        if known {
+            lock(&self.leaned).push(key);
+        }
+        Ok(known)
     }
 }
 
@@ -197,6 +212,12 @@ impl Pending {
         }
         .at("name", &path)
     }
+}
+
+fn sync_file(disk: &dyn Disk, key: Sha1Key) -> Result<()> {
+    let path = key.path();
+    let gone = || std::io::Error::from(std::io::ErrorKind::NotFound);
+    disk.open(&path).and_then(|file| file.ok_or_else(gone)?.sync()).at("sync", &path)
 }
 
 fn stopped() -> Error {

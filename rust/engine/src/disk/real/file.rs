@@ -34,6 +34,10 @@ impl File for RealFile {
     fn len(&self) -> io::Result<u64> {
         u64::try_from(fs::fstat(&self.fd)?.st_size).map_err(|_| Errno::OVERFLOW.into())
     }
+
+    fn sync(&self) -> io::Result<()> {
+        sync_data(&self.fd)
+    }
 }
 
 /// Fill `buffers` from `offset`, as far as the file goes.

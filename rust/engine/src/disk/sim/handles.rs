@@ -33,6 +33,18 @@ impl File for SimFile {
     fn len(&self) -> io::Result<u64> {
         self.disk.act(Op::Length, &self.path, || Ok(self.inode.len()))
     }
+
+    fn sync(&self) -> io::Result<()> {
+        let turn = self.disk.turn(Op::Sync, &self.path)?;
+        if let Err(e) = turn.refuse() {
+            self.inode.forget(&mut turn.random());
+            return Err(e);
+        }
+        if !self.disk.has(Bug::SyncIgnored) {
+            self.inode.sync();
+        }
+        turn.finish(())
+    }
 }
 
 /// A file without a name yet.
