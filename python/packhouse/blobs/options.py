@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from packhouse.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from packhouse.objects.s3 import S3Options
 
 __all__ = ["Location", "Mode", "StoreOptions", "locate_store"]
 
@@ -29,6 +32,7 @@ class StoreOptions:
         level: when creating: the zstd level; None for the default.
         chunk_average: when creating: bytes of a chunk on average, a power of two; None for the default.
         retention: when creating: seconds that blobs saved with `pin=False` are kept at least; None for 14 days.
+        bucket: for `s3://…`: endpoint, credentials and the rest; what is not given is found as the AWS tools find it.
     """
 
     budget: int = 64 << 20
@@ -37,6 +41,7 @@ class StoreOptions:
     level: int | None = None
     chunk_average: int | None = None
     retention: int | None = None
+    bucket: S3Options | None = None
 
     def __post_init__(self) -> None:
         if self.budget < 1 << 20:
@@ -56,15 +61,17 @@ class Location:
 
     Attributes:
         url: as messages and pickles show it.
-        path: the folder; None for a store in memory.
+        path: the folder; None for a store in memory or in a bucket.
+        remote: whether it is in a bucket.
     """
 
     url: str
     path: str | None
+    remote: bool = False
 
 
 def locate_store(url: object) -> Location:
-    """Read a store's URL: a path, `file://…` or `memory://`.
+    """Read a store's URL: a path, `file://…`, `s3://…` or `memory://`.
 
     Raises:
         InvalidInput: it is none of these.
@@ -76,10 +83,14 @@ def locate_store(url: object) -> Location:
     scheme = _SCHEME.match(url)
     if scheme is None:
         return Location(url, url)
+    if scheme[1] == "s3":
+        from packhouse.objects.s3.location import parse_url  # noqa: PLC0415 - imports httpx
+
+        return Location(parse_url(url).url, None, remote=True)
     parts = urlsplit(url)
     if parts.scheme == "memory" and not (parts.netloc or parts.path):
         return Location(url, None)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
         return Location(url, unquote(parts.path))
-    message = f"cannot open {parts.scheme}://: this version opens a path, file:///path or memory://"
+    message = f"cannot open {parts.scheme}://: this version opens a path, file:///path, s3://bucket/prefix or memory://"
     raise InvalidInput(message, kind="url")

@@ -32,10 +32,15 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
     from typing_extensions import Buffer
 
+    from packhouse.blobs.carrier import Carrier
+    from packhouse.blobs.remote import Remote
     from packhouse.blobs.sources import BlobSource
     from packhouse.blobs.survey import BlobAnatomy, StoredBlob, StoreSurvey
 
 __all__ = ["BlobStore"]
+
+_REQUESTS = 16
+"""Threads over a bucket: each of them waits for a request of its own."""
 
 
 class BlobStore:
@@ -60,6 +65,7 @@ class BlobStore:
         self._options = options or StoreOptions()
         self._memory: _engine.Disk | None = None
         self._core: Core | None = None
+        self._remote: Remote | None = None
         self._tasks: TaskGroup | None = None
         self._pid = os.getpid()
 
@@ -83,7 +89,7 @@ class BlobStore:
         return f"<packhouse.BlobStore {self.url!r} mode={self._mode!r} {state}>"
 
     def __reduce__(self) -> tuple[Callable[..., BlobStore], tuple[Any, ...]]:
-        if self._location.path is None:
+        if self._location.path is None and not self._location.remote:
             raise InvalidInput("a store in memory cannot be pickled: it lives in its process alone", kind="option")
         return _reopened, (self.url, self._mode, self._create, self._options)
 
@@ -95,10 +101,12 @@ class BlobStore:
         await tasks.__aenter__()
         try:
             jobs = Jobs(tasks)
-            engine = await jobs.call(self._open_engine)
+            carrier = await self._reach(tasks)
+            engine = await jobs.call(lambda: self._open_engine(carrier))
             committer = Committer(engine, jobs)
             tasks.start_soon(committer.run)
         except BaseException:
+            await self._leave()
             tasks.cancel_scope.cancel()
             await tasks.__aexit__(None, None, None)
             raise
@@ -118,6 +126,7 @@ class BlobStore:
             core.committer.close()
             interruption = await core.jobs.close(lambda: _close(core))
         finally:
+            await self._leave()
             tasks.cancel_scope.cancel()
             await tasks.__aexit__(None, None, None)
         if interruption is not None:
@@ -378,14 +387,35 @@ class BlobStore:
             raise ReadOnlyStore(f"{operation}: {self.url} was opened for reading only", kind="mode")
         return core
 
-    def _open_engine(self) -> _engine.Store:
+    async def _reach(self, tasks: TaskGroup) -> Carrier | None:
+        """Open the way to a bucket; None where there is none to open."""
+        if not self._location.remote:
+            return None
+        from packhouse.blobs.remote import Remote  # noqa: PLC0415 - imports httpx
+        from packhouse.objects import open_objects  # noqa: PLC0415
+
+        remote = Remote(open_objects(self._location.url, options=self._options.bucket))
+        carrier = await remote.start(tasks)
+        self._remote = remote
+        return carrier
+
+    async def _leave(self) -> None:
+        """Close the way to a bucket."""
+        remote, self._remote = self._remote, None
+        if remote is not None:
+            await remote.close()
+
+    def _open_engine(self, carrier: Carrier | None) -> _engine.Store:
         options, path, write = self._options, self._location.path, self._mode == "a"
         create = self._create and write
-        if path is None:
+        if carrier is not None:
+            disk = _engine.Disk.objects(carrier, self.url)
+        elif path is None:
             disk = self._memory = self._memory or _engine.Disk.memory()
         else:
             disk = _engine.Disk.folder(path, create)
-        threads = options.threads or len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
+        threads = options.threads or (cores if carrier is None else max(cores, _REQUESTS))
         return _engine.Store.open(disk, write, create, options.shared, threads, options.settings())
 
 

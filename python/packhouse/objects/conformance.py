@@ -137,7 +137,24 @@ async def every_allowed_name_is_kept(subject: Subject) -> None:
     """No two of them are mixed up."""
     store, prefix = subject.store, subject.prefix
     room = 900 - len(prefix)
-    names = ["a", "A", "_", "~", "=", "!", "-", "..a", ".a", "a.", "a..b", "0/1/2/3", "x=~0/y", "long/" + "n" * 200]
+    names = [
+        "a",
+        "A",
+        "_",
+        "~",
+        "=",
+        "!",
+        "-",
+        "..a",
+        ".a",
+        "a.",
+        "a..b",
+        "a+",
+        "x+y/b",
+        "0/1/2/3",
+        "x=~0/y",
+        "long/" + "n" * 200,
+    ]
     names.append("/".join(["p" * 90] * 20)[: room - 1] + "q")
     names = [prefix + name for name in names]
     for name in names:

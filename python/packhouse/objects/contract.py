@@ -25,7 +25,8 @@ __all__ = ["LONGEST_NAME", "Body", "Bytes", "Fetched", "ObjectInfo", "ObjectStor
 Bytes: TypeAlias = bytes | bytearray | memoryview
 LONGEST_NAME = 900
 """Bytes of a name, a store's own prefix not counted."""
-_NAME = re.compile(r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9!=_~.-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9!=_~.-]+)*")
+_PART = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9!=_~.-][A-Za-z0-9!=_~.+-]*"
+_NAME = re.compile(f"{_PART}(?:/{_PART})*")
 
 
 class ObjectInfo(NamedTuple):
@@ -78,7 +79,7 @@ Body: TypeAlias = Bytes | Stream
 
 
 def check_object_name(name: str, *, prefix: bool = False) -> str:
-    """Return the name: at most 900 characters of `A-Za-z0-9!=_~.-`, in parts between `/`, none of them `.` or `..`.
+    """Return the name: at most 900 of `A-Za-z0-9!=_~.+-` in parts between `/`, none `.`, `..` or with a `+` first.
 
     What breaks clients, signers or file systems (empty parts, control characters, dots that are resolved on the way)
     never leaves us. A prefix may be empty or end within a part, or after it.

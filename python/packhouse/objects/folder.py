@@ -23,7 +23,7 @@ from packhouse.objects.contract import Bytes, ObjectInfo
 
 __all__ = ["Folder"]
 
-_OWN = "+local"  # no object's name has a plus
+_OWN = "+local"  # no part of an object's name begins with a plus
 _STAGING = f"{_OWN}/staged"
 _LOCKS = 16
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

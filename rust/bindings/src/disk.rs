@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use packhouse_engine::Error;
-use packhouse_engine::disk::{self, RealDisk, SimDisk};
+use packhouse_engine::disk::{self, BucketDisk, RealDisk, SimDisk};
 use pyo3::prelude::*;
 
 use crate::detach::detached;
+use crate::objects::Carrier;
 
 /// A store's folder, or one in memory.
 #[pyclass(frozen, module = "packhouse._engine")]
@@ -39,6 +40,13 @@ impl Disk {
             let real = Arc::new(real);
             Ok(Self { disk: real.clone(), real: Some(real) })
         })
+    }
+
+    /// The objects that a carrier reaches; its methods are called from any thread, and block.
+    #[staticmethod]
+    fn objects(carrier: Py<PyAny>, shown: String) -> Self {
+        let objects = Arc::new(Carrier::new(carrier, shown));
+        Self { disk: Arc::new(BucketDisk::new(objects)), real: None }
     }
 
     /// A store in memory, which lives as long as this object.

@@ -13,6 +13,7 @@ mod fork;
 mod gzip;
 mod located;
 mod names;
+mod objects;
 mod saved;
 mod settings;
 mod store;

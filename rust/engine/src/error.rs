@@ -91,6 +91,11 @@ impl Error {
         self.source.as_ref().and_then(io::Error::raw_os_error)
     }
 
+    /// What kind of failure the system call had, where it was one.
+    pub(crate) fn io_kind(&self) -> Option<io::ErrorKind> {
+        self.source.as_ref().map(io::Error::kind)
+    }
+
     /// The same error seen as another class, with a sentence before it.
     #[must_use]
     pub fn recast(mut self, kind: Kind, cause: &'static str, prefix: &str) -> Self {

@@ -6,6 +6,7 @@
 
 #![allow(clippy::missing_errors_doc, reason = "every method fails as its system call does")]
 
+mod bucket;
 mod path;
 mod real;
 mod sim;
@@ -15,6 +16,7 @@ use std::io;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
 
+pub use self::bucket::{BucketDisk, Objects, Upload};
 pub use self::real::{FileSystem, RealDisk};
 pub use self::sim::{Bug, Failure, Fault, Op, Record, SimDisk};
 
@@ -38,6 +40,15 @@ pub struct Meta {
     pub is_dir: bool,
 }
 
+/// How reads are put together.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    /// About so many bytes at a time.
+    pub bytes: u64,
+    /// Bytes between two wanted places that are read and thrown away rather than skipped.
+    pub gap: u64,
+}
+
 /// A store's folder. Every method opens what it needs relative to the root, and follows no symbolic link.
 pub trait Disk: Send + Sync + Debug {
     /// What to call this disk in messages, a path as a rule.
@@ -58,12 +69,25 @@ pub trait Disk: Send + Sync + Debug {
         })?;
         Ok(entries)
     }
+    /// The names in folders, one folder after the other: what moves from an earlier to a later one meanwhile is seen.
+    fn list_in_order(&self, dirs: &[String]) -> io::Result<Vec<Vec<Entry>>> {
+        dirs.iter().map(|dir| self.list(dir)).collect()
+    }
+    /// What one read may ask for.
+    fn reach(&self) -> Reach {
+        Reach { bytes: 1024 * 1024, gap: 16 * 1024 }
+    }
     /// What stands under a path; `None` when nothing does.
     fn stat(&self, path: &str) -> io::Result<Option<Meta>>;
     /// Open a regular file for reading; `None` when there is none.
     fn open(&self, path: &str) -> io::Result<Option<Arc<dyn File>>>;
     /// A new file without a name. It vanishes when dropped, or with the process, unless published.
     fn stage(&self) -> io::Result<Box<dyn Staged>>;
+    /// The same for a file whose name is decided: what is written of it may leave before it is whole.
+    fn stage_for(&self, path: &str) -> io::Result<Box<dyn Staged>> {
+        let _ = path;
+        self.stage()
+    }
     /// A new small file with these bytes, which holds no descriptor: a batch may have thousands of them.
     /// Only `sync_all` makes it durable.
     fn park(&self, bytes: &[u8]) -> io::Result<Box<dyn Parked>>;

@@ -205,9 +205,9 @@ impl Levels {
         let mut segments: Vec<Arc<Segment>> = Vec::new();
         let mut broken = Vec::new();
         let mut seen = HashSet::new();
-        for level in 0..LEVELS {
-            let dir = level_dir(level);
-            let mut entries = self.disk.list(&dir).at("list", &dir)?;
+        let dirs: Vec<String> = (0..LEVELS).map(level_dir).collect();
+        let listed = self.disk.list_in_order(&dirs).at("list", "index")?;
+        for ((level, dir), mut entries) in (0..LEVELS).zip(&dirs).zip(listed) {
             entries.sort_unstable();
             for entry in entries {
                 let path = format!("{dir}/{}", entry.name);

@@ -317,7 +317,8 @@ impl Inner {
             let error = Error::io("publish segment", &path, error);
             // The call failed. If the name is not there it has no effect now; if it is, or nobody can say, it may.
             return match self.disk.stat(&path) {
-                Ok(None) => Err(Failure::Before(error)),
+                // On a bucket a request whose answer was lost may still be on its way.
+                Ok(None) if !may_come(&error) => Err(Failure::Before(error)),
                 _ => Err(Failure::After(error)),
             };
         }
@@ -364,6 +365,11 @@ impl Inner {
         add(&counters.bytes_stored, saved.iter().fold(0, |sum, one| sum.saturating_add(one.stored)));
         Ok(saved)
     }
+}
+
+/// Whether a failed write may have its effect later.
+fn may_come(error: &Error) -> bool {
+    error.io_kind() == Some(std::io::ErrorKind::TimedOut)
 }
 
 /// The small frames of all batches as a complete pack; its entries join the others.

@@ -105,7 +105,7 @@ impl Inner {
         for (owner, ((found, out), result)) in located.iter().zip(outs.iter_mut()).zip(results.iter_mut()).enumerate() {
             *result = self.jobs(snapshot, owner, found, out, &mut jobs);
         }
-        let tasks = plan(jobs);
+        let tasks = plan(jobs, self.disk.reach());
         for (owner, entry, error) in self.run_tasks(snapshot, tasks, cancel) {
             self.packs.forget(&entry.pack);
             if let Some(result) = results.get_mut(owner) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Inner;
 use crate::digest::{self, Digest};
-use crate::disk::File;
+use crate::disk::{File, Reach};
 use crate::error::At;
 use crate::format::entry::Entry;
 use crate::format::frame::{FRAME_HEADER, FrameHeader, FrameKind};
@@ -27,15 +27,11 @@ pub(crate) struct Job<'a> {
 /// Frames of one pack that are read by one system call.
 pub(crate) type Task<'a> = Vec<Job<'a>>;
 
-/// Read about this much at a time.
-const TASK: u64 = 1024 * 1024;
-/// Bytes between two frames that are read and thrown away rather than skipped.
-const GAP: u64 = 16 * 1024;
 /// Three pieces for each frame at most: IOV_MAX is 1024.
 const FRAMES: usize = 320;
 
 /// Sort jobs by place and put neighbours together.
-pub(crate) fn plan(mut jobs: Vec<Job<'_>>) -> Vec<Task<'_>> {
+pub(crate) fn plan(mut jobs: Vec<Job<'_>>, reach: Reach) -> Vec<Task<'_>> {
     jobs.sort_by_key(|job| (job.entry.pack, job.entry.offset));
     let mut tasks: Vec<Task<'_>> = Vec::new();
     for job in jobs {
@@ -43,9 +39,9 @@ pub(crate) fn plan(mut jobs: Vec<Job<'_>>) -> Vec<Task<'_>> {
             && let (Some(first), Some(last)) = (task.first(), task.last())
             && last.entry.pack == job.entry.pack
             && let Some(gap) = job.entry.offset.checked_sub(last.entry.end())
-            && gap <= GAP
+            && gap <= reach.gap
             && task.len() < FRAMES
-            && job.entry.end().saturating_sub(first.entry.offset) <= TASK
+            && job.entry.end().saturating_sub(first.entry.offset) <= reach.bytes
         {
             task.push(job);
         } else {

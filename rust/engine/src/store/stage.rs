@@ -4,6 +4,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use super::Inner;
+use super::packs::pack_path;
 use crate::Result;
 use crate::codec::Encoded;
 use crate::digest::Digest;
@@ -139,7 +140,7 @@ impl Stage {
 
     fn open_pack(&mut self, store: &Inner, writer: crate::WriterId, writes: &mut Vec<Write<'_>>) -> Result<()> {
         let id = writer.new_id()?;
-        let staged = store.disk.stage().at("stage a pack in", "tmp")?;
+        let staged = store.disk.stage_for(&pack_path(&id)).at("stage a pack in", "tmp")?;
         let pack = Arc::new(PackFile { id, staged });
         let mut head = Vec::with_capacity(self.small.len().saturating_add(32));
         PackHeader { pack: id }.encode(&mut head);

@@ -192,7 +192,7 @@ impl Inner {
                 .zip(&mut outs)
                 .map(|(entry, out)| Job { entry: *entry, out, owner: 0, check: true })
                 .collect();
-            for task in plan(jobs) {
+            for task in plan(jobs, self.disk.reach()) {
                 for (_, entry, error) in self.read_task(snapshot, task) {
                     self.note_damage(&entry);
                     find(tally, path, &error);

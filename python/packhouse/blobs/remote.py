@@ -1,0 +1,66 @@
+"""What an open store of objects needs around it: its connections and the engine's way to the loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+from anyio.from_thread import BlockingPortal
+
+from packhouse.blobs.carrier import Carrier
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup, TaskStatus
+
+    from packhouse.objects.contract import ObjectStore
+
+__all__ = ["Remote"]
+
+
+class Remote:
+    """A store of objects and a portal, kept open by a task of their own until `close`.
+
+    What the engine has begun goes on when the task that opened the store is cancelled: a commit that was issued is seen
+    to its end.
+
+    Args:
+        objects: not opened yet.
+    """
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        self._close = anyio.Event()
+        self._closed = anyio.Event()
+
+    async def start(self, tasks: TaskGroup) -> Carrier:
+        """Open it.
+
+        Raises:
+            PackhouseError: credentials or configuration cannot be used.
+        """
+        outcome: Carrier | Exception = await tasks.start(self._run)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def _run(self, *, task_status: TaskStatus[Carrier | Exception]) -> None:
+        with anyio.CancelScope(shield=True):
+            started = False
+            try:
+                async with self._objects, BlockingPortal() as portal:
+                    started = True
+                    task_status.started(Carrier(self._objects, portal))
+                    await self._close.wait()
+                    await portal.stop()
+            except Exception as error:
+                if started:
+                    raise
+                task_status.started(error)
+            finally:
+                self._closed.set()
+
+    async def close(self) -> None:
+        """Close connections; the engine calls no more."""
+        self._close.set()
+        with anyio.CancelScope(shield=True):
+            await self._closed.wait()

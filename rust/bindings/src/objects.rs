@@ -1,0 +1,123 @@
+//! Objects that Python carries. Called from the engine's threads, which hold no GIL; each call takes it, and waits in Python.
+
+use std::io;
+use std::sync::Arc;
+
+use packhouse_engine::disk::{Meta, Objects, Upload};
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyFileExistsError, PyFileNotFoundError, PyPermissionError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// `packhouse.blobs.carrier.Carrier`, seen from the engine.
+#[derive(Debug)]
+pub(crate) struct Carrier {
+    object: Arc<Py<PyAny>>,
+    shown: String,
+}
+
+impl Carrier {
+    pub(crate) fn new(object: Py<PyAny>, shown: String) -> Self {
+        Self { object: Arc::new(object), shown }
+    }
+
+    fn call<T>(&self, work: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> io::Result<T> {
+        Python::attach(|py| work(self.object.bind(py)).map_err(|error| told(py, &error)))
+    }
+}
+
+/// Python's exception without Python: its class decides the kind, its text is kept.
+fn told(py: Python<'_>, error: &PyErr) -> io::Error {
+    let kind = if error.is_instance_of::<PyFileNotFoundError>(py) {
+        io::ErrorKind::NotFound
+    } else if error.is_instance_of::<PyFileExistsError>(py) {
+        io::ErrorKind::AlreadyExists
+    } else if error.is_instance_of::<PyPermissionError>(py) {
+        io::ErrorKind::PermissionDenied
+    } else {
+        io::ErrorKind::TimedOut
+    };
+    io::Error::new(kind, error.value(py).to_string())
+}
+
+impl Objects for Carrier {
+    fn describe(&self) -> String {
+        self.shown.clone()
+    }
+
+    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        self.call(|carrier| {
+            let found = carrier.call_method1("read", (name, offset, into.len()))?;
+            PyBuffer::<u8>::get(&found)?.copy_to_slice(carrier.py(), into)
+        })
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.call(|carrier| carrier.call_method1("put", (name, PyBytes::new(carrier.py(), bytes))).map(drop))
+    }
+
+    fn put_new(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.call(|carrier| carrier.call_method1("put_new", (name, PyBytes::new(carrier.py(), bytes))).map(drop))
+    }
+
+    fn upload(&self, name: &str) -> io::Result<Box<dyn Upload>> {
+        let upload = self.call(|carrier| Ok(carrier.call_method1("upload", (name,))?.unbind()))?;
+        Ok(Box::new(OnTheWay { upload: Some(upload) }))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.call(|carrier| carrier.call_method1("remove", (name,)).map(drop))
+    }
+
+    fn list(&self, prefix: &str, limit: usize) -> io::Result<Vec<String>> {
+        let limit = isize::try_from(limit).unwrap_or(isize::MAX);
+        self.call(|carrier| carrier.call_method1("names", (prefix, limit))?.extract())
+    }
+
+    fn head(&self, name: &str) -> io::Result<Option<Meta>> {
+        let found: Option<(u64, i64)> = self.call(|carrier| carrier.call_method1("head", (name,))?.extract())?;
+        Ok(found.map(|(len, modified_ms)| Meta { len, modified_ms, is_dir: false }))
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.call(|carrier| carrier.call_method0("now_ms")?.extract()).unwrap_or(0)
+    }
+}
+
+#[derive(Debug)]
+struct OnTheWay {
+    upload: Option<Py<PyAny>>,
+}
+
+impl OnTheWay {
+    fn call(&self, method: &str, bytes: Option<&[u8]>) -> io::Result<()> {
+        Python::attach(|py| {
+            let Some(upload) = &self.upload else { return Ok(()) };
+            let upload = upload.bind(py);
+            let done = match bytes {
+                Some(bytes) => upload.call_method1(method, (PyBytes::new(py, bytes),)),
+                None => upload.call_method0(method),
+            };
+            done.map(drop).map_err(|error| told(py, &error))
+        })
+    }
+}
+
+impl Upload for OnTheWay {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.call("write", Some(bytes))
+    }
+
+    fn finish(mut self: Box<Self>) -> io::Result<()> {
+        let done = self.call("finish", None);
+        self.upload = None;
+        done
+    }
+}
+
+impl Drop for OnTheWay {
+    fn drop(&mut self) {
+        // Whoever gives an upload up has an error of its own to tell.
+        let _ = self.call("abort", None);
+    }
+}

@@ -1,0 +1,384 @@
+//! A disk whose files are the objects of a store elsewhere: a bucket.
+//!
+//! There are no folders, and nothing to sync: an object is durable when its writing was answered. A file that is staged for a name
+//! leaves in parts while it is being written; one without a name stays in memory until it gets one. A lock says nothing here: writers
+//! are never known to be dead, so nobody clears away after them, and merges that overlap are harmless.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Disk, Entry, File, Lock, Meta, Parked, Reach, Staged};
+
+/// Bytes of a part that leaves before its file is whole.
+const PART: usize = 8 * 1024 * 1024;
+/// Objects that are looked at to see whether a place is empty.
+const GLIMPSE: usize = 100;
+
+/// What carries objects: names and bytes. Every method blocks, and may be called from any thread.
+///
+/// A write whose answer was lost fails with another kind than `PermissionDenied` and `NotFound`: it may still have its effect.
+pub trait Objects: Send + Sync + Debug {
+    /// What to call it in messages.
+    fn describe(&self) -> String;
+    /// Fill `into` from `offset`; `NotFound` when there is no such object.
+    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<()>;
+    /// Write an object, in place of what has its name.
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Write an object unless something has its name (`AlreadyExists`).
+    fn put_new(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Begin to write an object in parts.
+    fn upload(&self, name: &str) -> io::Result<Box<dyn Upload>>;
+    /// Remove an object; one that is gone is no error.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// The names that begin with a prefix, at most so many.
+    fn list(&self, prefix: &str, limit: usize) -> io::Result<Vec<String>>;
+    /// Length and time of an object.
+    fn head(&self, name: &str) -> io::Result<Option<Meta>>;
+    /// The store's clock, in milliseconds since 1970, as far as its last answer told.
+    fn now_ms(&self) -> i64;
+}
+
+/// An object on its way, part by part. Dropped before it is finished it leaves nothing.
+pub trait Upload: Send + Sync + Debug {
+    /// Hand over the next bytes; blocks while too much is on its way.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Wait until all is durable.
+    fn finish(self: Box<Self>) -> io::Result<()>;
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct BucketDisk {
+    objects: Arc<dyn Objects>,
+    recent: Recent,
+}
+
+/// Lengths of files that this process has just published: it opens its own segments next, and need not ask how long they are.
+type Recent = Arc<Mutex<BTreeMap<String, u64>>>;
+/// How many of them are remembered.
+const REMEMBERED: usize = 16;
+
+impl BucketDisk {
+    /// A disk over objects.
+    #[must_use]
+    pub fn new(objects: Arc<dyn Objects>) -> Self {
+        Self { objects, recent: Recent::default() }
+    }
+
+    fn recent(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn new_file(&self, name: Option<&str>) -> Box<dyn Staged> {
+        let objects = Arc::clone(&self.objects);
+        let recent = Arc::clone(&self.recent);
+        Box::new(BucketFile { objects, recent, name: name.map(str::to_owned), body: Mutex::default() })
+    }
+}
+
+impl Disk for BucketDisk {
+    fn describe(&self) -> String {
+        self.objects.describe()
+    }
+
+    fn create_dir(&self, _path: &str) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn remove_dir(&self, _path: &str) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn visit(&self, dir: &str, see: &mut dyn FnMut(&str, bool) -> bool) -> io::Result<()> {
+        if dir == "writers" {
+            return Ok(());
+        }
+        let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
+        let limit = if dir.is_empty() { GLIMPSE } else { usize::MAX };
+        let mut folders = BTreeSet::new();
+        for name in self.objects.list(&prefix, limit)? {
+            let Some(rest) = name.strip_prefix(&prefix) else { continue };
+            let goes_on = match rest.split_once('/') {
+                None => see(rest, false),
+                Some((folder, _)) if folders.insert(folder.to_owned()) => see(folder, true),
+                Some(_) => true,
+            };
+            if !goes_on {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One list where all of them stand in one folder: it is in ascending order, as theirs is.
+    fn list_in_order(&self, dirs: &[String]) -> io::Result<Vec<Vec<Entry>>> {
+        let parent = dirs.first().and_then(|dir| dir.rsplit_once('/')).map_or("", |(parent, _)| parent);
+        let in_it = |dir: &String| dir.rsplit_once('/').is_some_and(|(its, _)| its == parent);
+        if parent.is_empty() || !dirs.iter().all(in_it) || !dirs.is_sorted() {
+            return dirs.iter().map(|dir| self.list(dir)).collect();
+        }
+        let mut listed = vec![Vec::new(); dirs.len()];
+        for name in self.objects.list(&format!("{parent}/"), usize::MAX)? {
+            let Some((dir, name)) = name.rsplit_once('/') else { continue };
+            if let Ok(at) = dirs.binary_search_by(|other| other.as_str().cmp(dir))
+                && let Some(entries) = listed.get_mut(at)
+            {
+                entries.push(Entry { name: name.to_owned(), is_dir: false });
+            }
+        }
+        Ok(listed)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach { bytes: 8 * 1024 * 1024, gap: 256 * 1024 }
+    }
+
+    fn stat(&self, path: &str) -> io::Result<Option<Meta>> {
+        self.objects.head(path)
+    }
+
+    fn open(&self, path: &str) -> io::Result<Option<Arc<dyn File>>> {
+        let known = self.recent().remove(path);
+        let len = match known {
+            Some(len) => len,
+            None => match self.objects.head(path)? {
+                Some(meta) => meta.len,
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Arc::new(Object { objects: Arc::clone(&self.objects), name: path.to_owned(), len })))
+    }
+
+    fn stage(&self) -> io::Result<Box<dyn Staged>> {
+        Ok(self.new_file(None))
+    }
+
+    fn stage_for(&self, path: &str) -> io::Result<Box<dyn Staged>> {
+        Ok(self.new_file(Some(path)))
+    }
+
+    fn park(&self, _bytes: &[u8]) -> io::Result<Box<dyn Parked>> {
+        Err(no_names())
+    }
+
+    fn remove(&self, path: &str) -> io::Result<bool> {
+        if !path.starts_with("writers/") {
+            self.recent().remove(path);
+            self.objects.remove(path)?;
+        }
+        Ok(true)
+    }
+
+    fn sync_dir(&self, _dir: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn try_lock(&self, path: &str, _create: bool) -> io::Result<Option<Box<dyn Lock>>> {
+        // Names need conditional writes, not a lock that only this process can see.
+        if path.starts_with("writers/") || path == "locks/merge" { Ok(Some(Box::new(NoLock))) } else { Err(no_names()) }
+    }
+}
+
+fn no_names() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "named documents in a bucket are not there yet")
+}
+
+#[derive(Debug)]
+struct NoLock;
+
+impl Lock for NoLock {}
+
+#[derive(Debug)]
+struct Object {
+    objects: Arc<dyn Objects>,
+    name: String,
+    len: u64,
+}
+
+impl File for Object {
+    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
+        let wanted = buffers.iter().fold(0_usize, |sum, buffer| sum.saturating_add(buffer.len()));
+        let there = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let count = wanted.min(there);
+        if count == 0 {
+            return Ok(0);
+        }
+        if let [one] = buffers {
+            let target = one.get_mut(..count).unwrap_or_default();
+            self.objects.read(&self.name, offset, target)?;
+            return Ok(count);
+        }
+        let mut whole = vec![0; count];
+        self.objects.read(&self.name, offset, &mut whole)?;
+        Ok(scatter(&whole, buffers))
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.len)
+    }
+}
+
+/// Fill buffers one after the other; returns how many bytes there were for them.
+fn scatter(mut rest: &[u8], buffers: &mut [IoSliceMut<'_>]) -> usize {
+    let mut count: usize = 0;
+    for buffer in buffers {
+        let (now, later) = rest.split_at(buffer.len().min(rest.len()));
+        if let Some(target) = buffer.get_mut(..now.len()) {
+            target.copy_from_slice(now);
+        }
+        count = count.saturating_add(now.len());
+        rest = later;
+    }
+    count
+}
+
+/// A file that is being written.
+#[derive(Debug)]
+struct BucketFile {
+    objects: Arc<dyn Objects>,
+    recent: Recent,
+    name: Option<String>,
+    body: Mutex<Body>,
+}
+
+/// The bytes that have not left yet.
+#[derive(Debug, Default)]
+struct Body {
+    /// They begin at `left` in the file.
+    window: Vec<u8>,
+    left: u64,
+    /// What of the window was written, from and to, in the file's own places; neighbours are joined.
+    written: BTreeMap<u64, u64>,
+    upload: Option<Box<dyn Upload>>,
+}
+
+impl Body {
+    fn write(&mut self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
+        let mut at = usize::try_from(offset.checked_sub(self.left).ok_or_else(gone)?).map_err(|_| gone())?;
+        let start = offset;
+        let mut end = offset;
+        for buffer in buffers {
+            let to = at.saturating_add(buffer.len());
+            if self.window.len() < to {
+                self.window.resize(to, 0);
+            }
+            self.window.get_mut(at..to).ok_or_else(gone)?.copy_from_slice(buffer);
+            at = to;
+            end = end.saturating_add(buffer.len() as u64);
+        }
+        self.join(start, end);
+        Ok(())
+    }
+
+    fn join(&mut self, mut start: u64, mut end: u64) {
+        if let Some((&from, &to)) = self.written.range(..=start).next_back()
+            && to >= start
+        {
+            start = from;
+            end = end.max(to);
+        }
+        while let Some((&from, &to)) = self.written.range(start..).next()
+            && from <= end
+        {
+            end = end.max(to);
+            self.written.remove(&from);
+        }
+        self.written.insert(start, end);
+    }
+
+    /// Bytes at the window's begin without a gap.
+    fn ready(&self) -> usize {
+        let whole = self.written.first_key_value().filter(|(from, _)| **from <= self.left);
+        whole.map_or(0, |(_, to)| usize::try_from(to.saturating_sub(self.left)).unwrap_or(0))
+    }
+
+    fn send(&mut self, objects: &dyn Objects, name: &str, count: usize) -> io::Result<()> {
+        let upload = match &mut self.upload {
+            Some(upload) => upload,
+            none => none.insert(objects.upload(name)?),
+        };
+        upload.write(self.window.get(..count).ok_or_else(gone)?)?;
+        self.window.drain(..count);
+        self.left = self.left.saturating_add(count as u64);
+        Ok(())
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "this place of the file has left already")
+}
+
+impl BucketFile {
+    fn body(&self) -> MutexGuard<'_, Body> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, path: &str, len: u64) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() >= REMEMBERED {
+            recent.pop_first();
+        }
+        recent.insert(path.to_owned(), len);
+    }
+
+    fn put(&self, path: &str) -> io::Result<()> {
+        let mut body = self.body();
+        if body.left == 0 {
+            self.objects.put(path, &body.window)?;
+            self.remember(path, body.window.len() as u64);
+            return Ok(());
+        }
+        let rest = body.window.len();
+        if rest > 0 {
+            body.send(self.objects.as_ref(), path, rest)?;
+        }
+        body.upload.take().ok_or_else(gone)?.finish()
+    }
+}
+
+impl Staged for BucketFile {
+    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
+        let mut body = self.body();
+        body.write(buffers, offset)?;
+        if let Some(name) = &self.name {
+            while body.ready() >= PART {
+                body.send(self.objects.as_ref(), name, PART)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
+        let body = self.body();
+        let at = usize::try_from(offset.checked_sub(body.left).ok_or_else(gone)?).map_err(|_| gone())?;
+        Ok(scatter(body.window.get(at..).unwrap_or_default(), buffers))
+    }
+
+    fn start_writeback(&self, _offset: u64, _len: u64) {}
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn modified_ms(&self) -> io::Result<i64> {
+        Ok(self.objects.now_ms())
+    }
+
+    fn publish(&mut self, path: &str) -> io::Result<()> {
+        // Other names are random: nothing can have them.
+        if path == "store.json" { self.objects.put_new(path, &self.body().window) } else { self.put(path) }
+    }
+
+    fn replace(&mut self, path: &str) -> io::Result<()> {
+        self.put(path)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+
+#[derive(Debug, Default)]
+struct Memory {
+    objects: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    parts: Arc<AtomicUsize>,
+    longest: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+struct Going {
+    memory: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    parts: Arc<AtomicUsize>,
+    longest: Arc<AtomicUsize>,
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl Objects for Memory {
+    fn describe(&self) -> String {
+        "memory".to_owned()
+    }
+    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        let objects = self.objects.lock().unwrap();
+        let start = usize::try_from(offset).unwrap();
+        into.copy_from_slice(&objects.get(name).ok_or(io::ErrorKind::NotFound)?[start..start + into.len()]);
+        Ok(())
+    }
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.objects.lock().unwrap().insert(name.to_owned(), bytes.to_vec());
+        Ok(())
+    }
+    fn put_new(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        if self.objects.lock().unwrap().contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.put(name, bytes)
+    }
+    fn upload(&self, name: &str) -> io::Result<Box<dyn Upload>> {
+        Ok(Box::new(Going {
+            memory: Arc::clone(&self.objects),
+            parts: Arc::clone(&self.parts),
+            longest: Arc::clone(&self.longest),
+            name: name.to_owned(),
+            bytes: Vec::new(),
+        }))
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.objects.lock().unwrap().remove(name);
+        Ok(())
+    }
+    fn list(&self, prefix: &str, limit: usize) -> io::Result<Vec<String>> {
+        let objects = self.objects.lock().unwrap();
+        Ok(objects.keys().filter(|name| name.starts_with(prefix)).take(limit).cloned().collect())
+    }
+    fn head(&self, name: &str) -> io::Result<Option<Meta>> {
+        let objects = self.objects.lock().unwrap();
+        Ok(objects.get(name).map(|bytes| Meta { len: bytes.len() as u64, modified_ms: 0, is_dir: false }))
+    }
+    fn now_ms(&self) -> i64 {
+        0
+    }
+}
+
+impl Upload for Going {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.parts.fetch_add(1, Ordering::Relaxed);
+        self.longest.fetch_max(bytes.len(), Ordering::Relaxed);
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        self.memory.lock().unwrap().insert(self.name, self.bytes);
+        Ok(())
+    }
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|at| u8::try_from((at * 31 + at / 4096) % 251).unwrap()).collect()
+}
+
+#[test]
+fn a_file_written_out_of_order_leaves_in_parts_and_arrives_whole() {
+    let memory = Arc::new(Memory::default());
+    let disk = BucketDisk::new(Arc::clone(&memory) as Arc<dyn Objects>);
+    let bytes = pattern(3 * PART + 1234);
+    let mut file = disk.stage_for("packs/a").unwrap();
+    let step = 700_001;
+    let mut places: Vec<usize> = (0..bytes.len()).step_by(step).collect();
+    places.chunks_mut(3).for_each(<[usize]>::reverse);
+    for at in places {
+        let end = bytes.len().min(at + step);
+        let (head, tail) = bytes[at..end].split_at((end - at) / 2);
+        file.write_at(&[IoSlice::new(head), IoSlice::new(tail)], at as u64).unwrap();
+    }
+    assert_eq!(memory.parts.load(Ordering::Relaxed), 3, "three parts left before the file was whole");
+    assert!(memory.objects.lock().unwrap().is_empty(), "nothing is seen before it has its name");
+    file.publish("packs/a").unwrap();
+    assert_eq!(memory.objects.lock().unwrap()["packs/a"], bytes);
+    assert!(memory.longest.load(Ordering::Relaxed) <= PART);
+}
+
+#[test]
+fn a_small_file_is_one_write_and_one_given_up_is_none() {
+    let memory = Arc::new(Memory::default());
+    let disk = BucketDisk::new(Arc::clone(&memory) as Arc<dyn Objects>);
+    drop(disk.stage_for("packs/b").unwrap());
+    let mut file = disk.stage().unwrap();
+    file.write_at(&[IoSlice::new(b"456")], 3).unwrap();
+    file.write_at(&[IoSlice::new(b"123")], 0).unwrap();
+    file.publish("index/0/x").unwrap();
+    assert_eq!(memory.parts.load(Ordering::Relaxed), 0);
+    assert_eq!(
+        memory.objects.lock().unwrap().iter().collect::<Vec<_>>(),
+        [(&"index/0/x".to_owned(), &b"123456".to_vec())]
+    );
+}
+
+#[test]
+fn settings_are_put_by_the_first_only() {
+    let disk = BucketDisk::new(Arc::new(Memory::default()));
+    let mut first = disk.stage().unwrap();
+    first.publish("store.json").unwrap();
+    let mut second = disk.stage().unwrap();
+    assert_eq!(second.publish("store.json").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+}
+
+#[test]
+fn a_read_past_the_end_is_short_and_scattered_buffers_are_filled_in_order() {
+    let disk = BucketDisk::new(Arc::new(Memory::default()));
+    let mut staged = disk.stage().unwrap();
+    staged.write_at(&[IoSlice::new(b"0123456789")], 0).unwrap();
+    staged.publish("packs/c").unwrap();
+    let file = disk.open("packs/c").unwrap().unwrap();
+    let (mut one, mut two) = ([0; 4], [0; 8]);
+    let count = file.read_at(&mut [IoSliceMut::new(&mut one), IoSliceMut::new(&mut two)], 3).unwrap();
+    assert_eq!((count, &one, &two[..3]), (7, b"3456", b"789".as_slice()));
+    assert!(disk.open("packs/d").unwrap().is_none());
+}
+
+#[test]
+fn folders_are_what_names_have_in_common() {
+    let disk = BucketDisk::new(Arc::new(Memory::default()));
+    for name in ["index/0/a", "index/0/b", "index/1/c", "packs/d"] {
+        disk.stage().unwrap().publish(name).unwrap();
+    }
+    let mut listed = disk.list("index").unwrap();
+    listed.sort();
+    assert_eq!(
+        listed.iter().map(|entry| (entry.name.as_str(), entry.is_dir)).collect::<Vec<_>>(),
+        [("0", true), ("1", true)]
+    );
+    assert_eq!(disk.list("index/0").unwrap().len(), 2);
+    assert_eq!(disk.list("").unwrap().len(), 2);
+}

@@ -1,0 +1,153 @@
+"""Blobs in a bucket: the same API and promises as in a folder, on a real server and on one that loses answers."""
+
+from __future__ import annotations
+
+import pickle
+import random
+from collections.abc import AsyncIterator
+
+import anyio
+import pytest
+
+import packhouse
+from packhouse.objects.http import HttpOptions
+from packhouse.objects.s3 import S3Objects, S3Options
+from tests.hostile.server import Behave, Request, Talk, hostile
+from tests.objects.conftest import bucket, s3_options
+
+__all__ = ["bucket", "s3_options"]  # fixtures
+
+DICE = random.Random(5)
+LARGE = DICE.randbytes(20 << 20)
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest) -> str:
+    """A prefix of its own."""
+    return f"s3://packhouse/{DICE.randbytes(6).hex()}"
+
+
+@pytest.fixture
+def options(s3_options: S3Options) -> packhouse.StoreOptions:
+    return packhouse.StoreOptions(bucket=s3_options)
+
+
+async def test_blobs_come_back_and_are_stored_once(url: str, options: packhouse.StoreOptions) -> None:
+    blobs = [b"", b"one", b"two" * 1000, LARGE, b"one"]
+    async with packhouse.open(url, options=options) as store:
+        saved = await store.save_blobs(blobs)
+        again = await store.save_blobs([*blobs, b"new"])
+    assert [blob.existed for blob in again] == [True] * 5 + [False]
+    async with packhouse.open(url, options=options, mode="r") as store:
+        for blob, content in zip(saved, blobs, strict=True):
+            assert bytes(await store.load(blob.key)) == content
+        loaded = {key: bytes(data) async for key, data in store.load_blobs(saved[1:4])}
+        assert loaded[saved[3].key] == LARGE
+        assert bytes(await store.load_range(saved[3].key, 1_000_000, 2_000_000)) == LARGE[1_000_000:2_000_000]
+        report = await store.verify()
+        assert report.findings == ()
+        with pytest.raises(packhouse.ReadOnlyStore):
+            await store.save_blobs([b"x"])
+    restored: packhouse.BlobStore = pickle.loads(pickle.dumps(store))
+    assert restored.url == url
+
+
+async def test_a_bucket_without_a_store_is_told(url: str, options: packhouse.StoreOptions) -> None:
+    with pytest.raises(packhouse.StoreNotFound):
+        async with packhouse.open(url, options=options, mode="r"):
+            pass
+    async with S3Objects(url, options.bucket) as objects:
+        await objects.put("other", b"things")
+        with pytest.raises(packhouse.StoreNotFound, match="other things"):
+            async with packhouse.open(url, options=options):
+                pass
+
+
+async def test_many_writers_share_a_bucket(url: str, options: packhouse.StoreOptions) -> None:
+    async def write(number: int) -> None:
+        async with packhouse.open(url, options=options) as store:
+            for turn in range(3):
+                keys.extend(blob.key for blob in await store.save_blobs([b"shared", f"{number} {turn}".encode()]))
+
+    keys: list[str] = []
+    async with anyio.create_task_group() as tasks:
+        for number in range(4):
+            tasks.start_soon(write, number)
+    async with packhouse.open(url, options=options, mode="r") as store:
+        assert {key async for key, _ in store.load_blobs(list(dict.fromkeys(keys)))} == set(keys)
+
+
+async def test_a_cancelled_save_leaves_nothing(url: str, options: packhouse.StoreOptions) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        dice = random.Random(1)
+        for _ in range(20):
+            yield dice.randbytes(1 << 20)
+        reached.set()
+        await anyio.sleep_forever()
+
+    reached = anyio.Event()
+    async with packhouse.open(url, options=options) as store:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store.save_blobs, [endless()])
+            await reached.wait()
+            tasks.cancel_scope.cancel()
+        saved = await store.save_blobs([b"afterwards"])
+        assert bytes(await store.load(saved[0].key)) == b"afterwards"
+    async with S3Objects(url, options.bucket) as objects:
+        assert await objects.uploads() == ()
+        assert [info.name async for info in objects.list("packs/")] == []
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+def test_without_await(url: str, options: packhouse.StoreOptions, anyio_backend: str) -> None:
+    import packhouse.sync  # noqa: PLC0415 - the twin
+
+    with packhouse.sync.open(url, options=options) as store:
+        saved = store.save_blobs([b"sync", LARGE])
+        assert bytes(store.load(saved[1].key)) == LARGE
+
+
+def _listing(talk: Talk, request: Request) -> bytes:
+    """A good server's list."""
+    from tests.hostile.server import answer  # noqa: PLC0415 - beside its use
+
+    prefix = request.query["prefix"][0]
+    with talk.server.lock:
+        keys = sorted(path.removeprefix("/bucket/") for path in talk.server.objects)
+    entry = "<Contents><Key>{}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00Z</LastModified></Contents>"
+    found = "".join(entry.format(key) for key in keys if key.startswith(prefix))
+    return answer(200, f"<ListBucketResult>{found}</ListBucketResult>".encode())
+
+
+def losing(times: int, *, effect: bool) -> Behave:
+    """Lose the answers to the first writes of a segment, before or after their effect."""
+
+    def serve(talk: Talk) -> None:
+        for request in talk.requests():
+            if request.method == "PUT" and "/index/" in request.path:
+                lost = sum(each.method == "PUT" and "/index/" in each.path for each in talk.server.requests)
+                if lost <= times:
+                    if effect:
+                        talk.server.well(request)
+                    talk.reset()
+                    return
+            talk.send(_listing(talk, request) if "list-type" in request.query else talk.server.well(request))
+
+    return serve
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("effect", [True, False])
+@pytest.mark.parametrize("times", [1, 1000])
+async def test_a_commit_whose_answer_is_lost(times: int, effect: bool, anyio_backend: str) -> None:
+    with hostile(losing(times, effect=effect)) as server:
+        http = HttpOptions(deadline=5, answer=1, tries=3)
+        chosen = S3Options(endpoint=server.url, region="r", anonymous=True, http=http)
+        async with packhouse.open("s3://bucket/p", options=packhouse.StoreOptions(bucket=chosen)) as store:
+            if times == 1:
+                saved = await store.save_blobs([b"told"])
+                assert bytes(await store.load(saved[0].key)) == b"told"
+                return
+            with pytest.raises(packhouse.CommitUncertain) as caught:
+                await store.save_blobs([b"told"])
+            assert await store.committed(caught.value.batch_id) is effect
