@@ -77,6 +77,37 @@ async def test_many_writers_share_a_bucket(url: str, options: packhouse.StoreOpt
         assert {key async for key, _ in store.load_blobs(list(dict.fromkeys(keys)))} == set(keys)
 
 
+async def test_names_are_swapped_and_no_update_is_lost(url: str, options: packhouse.StoreOptions) -> None:
+    async with packhouse.open(url, options=options) as store, packhouse.open(url, options=options) as other:
+        (blob,) = await store.save_blobs([b"kept"])
+        version = await store.names.put("dir/name é", {"n": 0}, refs=[blob.key])
+        with pytest.raises(packhouse.NameConflict):
+            await other.names.put_if_absent("dir/name é", {})
+        with pytest.raises(packhouse.BlobNotFound):
+            await other.names.put("bad", 1, refs=["0" * 64])
+
+        async def count(handle: packhouse.BlobStore) -> None:
+            for _ in range(4):
+                while True:
+                    found = await handle.names.get("counter")
+                    try:
+                        await handle.names.replace("counter", found.doc + 1, version=found.version)
+                        break
+                    except packhouse.NameConflict:
+                        continue
+
+        await store.names.put_if_absent("counter", 0)
+        async with anyio.create_task_group() as tasks:
+            for handle in (store, other, store):
+                tasks.start_soon(count, handle)
+        assert (await store.names.get("counter")).doc == 12
+        assert (await other.names.get("dir/name é")).version == version
+        async with anyio.create_task_group() as tasks:  # unconditional puts of many names at once
+            for number in range(6):
+                tasks.start_soon(store.names.put, f"many/{number % 3}", number)
+        assert [name async for name in other.names.list("many/")] == ["many/0", "many/1", "many/2"]
+
+
 async def test_a_cancelled_save_leaves_nothing(url: str, options: packhouse.StoreOptions) -> None:
     async def endless() -> AsyncIterator[bytes]:
         dice = random.Random(1)

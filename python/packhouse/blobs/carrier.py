@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from packhouse.errors import NameConflict, NameNotFound, PackhouseError
+from packhouse.errors import NameConflict, NameNotFound, PackhouseError, UnsupportedStore
 from packhouse.objects.contract import ObjectInfo, ObjectStore, Stream
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ class Carrier:
         """Write an object."""
         self._note(self._call(lambda: self._store.put(name, body)))
 
-    def put_new(self, name: str, body: bytes) -> None:
-        """Write an object unless something has its name."""
-        self._note(self._call(lambda: self._store.put_if(name, body, version=None)))
+    def put_if(self, name: str, body: bytes, version: str | None) -> None:
+        """Write an object if what has its name is of that version; nothing, if there is none."""
+        self._note(self._call(lambda: self._store.put_if(name, body, version=version)))
 
     def upload(self, name: str) -> _Upload:
         """Begin an object whose bytes come piece by piece."""
@@ -72,6 +72,14 @@ class Carrier:
             return found
 
         return self._call(some)
+
+    def whole(self, name: str) -> tuple[bytes, str] | None:
+        """Return a small object and its version, of one moment; None when there is no such object."""
+        try:
+            found = self._call(lambda: self._store.get(name))
+        except FileNotFoundError:
+            return None
+        return bytes(found.data), found.info.version
 
     def head(self, name: str) -> tuple[int, int] | None:
         """Return length and time in milliseconds; None when there is no such object."""
@@ -113,6 +121,8 @@ class _translated:  # noqa: N801 - reads as what it does
             raise FileNotFoundError(str(error)) from error
         if isinstance(error, NameConflict):
             raise FileExistsError(str(error)) from error
+        if isinstance(error, UnsupportedStore):
+            raise NotImplementedError(str(error)) from error
         if isinstance(error, PackhouseError) and error.kind in _DEFINITE:
             raise PermissionError(str(error)) from error
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use packhouse_engine::disk::{Meta, Objects, Upload};
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyFileExistsError, PyFileNotFoundError, PyPermissionError};
+use pyo3::exceptions::{PyFileExistsError, PyFileNotFoundError, PyNotImplementedError, PyPermissionError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -34,6 +34,8 @@ fn told(py: Python<'_>, error: &PyErr) -> io::Error {
         io::ErrorKind::AlreadyExists
     } else if error.is_instance_of::<PyPermissionError>(py) {
         io::ErrorKind::PermissionDenied
+    } else if error.is_instance_of::<PyNotImplementedError>(py) {
+        io::ErrorKind::Unsupported
     } else {
         io::ErrorKind::TimedOut
     };
@@ -52,12 +54,18 @@ impl Objects for Carrier {
         })
     }
 
+    fn whole(&self, name: &str) -> io::Result<Option<(Vec<u8>, String)>> {
+        self.call(|carrier| carrier.call_method1("whole", (name,))?.extract())
+    }
+
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.call(|carrier| carrier.call_method1("put", (name, PyBytes::new(carrier.py(), bytes))).map(drop))
     }
 
-    fn put_new(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.call(|carrier| carrier.call_method1("put_new", (name, PyBytes::new(carrier.py(), bytes))).map(drop))
+    fn put_if(&self, name: &str, bytes: &[u8], version: Option<&str>) -> io::Result<()> {
+        self.call(|carrier| {
+            carrier.call_method1("put_if", (name, PyBytes::new(carrier.py(), bytes), version)).map(drop)
+        })
     }
 
     fn upload(&self, name: &str) -> io::Result<Box<dyn Upload>> {

@@ -4,15 +4,16 @@
 //! leaves in parts while it is being written; one without a name stays in memory until it gets one. A lock says nothing here: writers
 //! are never known to be dead, so nobody clears away after them, and merges that overlap are harmless.
 
+mod staging;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSliceMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use self::staging::BucketFile;
 use super::{Disk, Entry, File, Lock, Meta, Parked, Reach, Staged};
 
-/// Bytes of a part that leaves before its file is whole.
-const PART: usize = 8 * 1024 * 1024;
 /// Objects that are looked at to see whether a place is empty.
 const GLIMPSE: usize = 100;
 
@@ -24,17 +25,19 @@ pub trait Objects: Send + Sync + Debug {
     fn describe(&self) -> String;
     /// Fill `into` from `offset`; `NotFound` when there is no such object.
     fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<()>;
+    /// A small object at one moment; `None` when there is none.
+    fn whole(&self, name: &str) -> io::Result<Option<(Vec<u8>, String)>>;
     /// Write an object, in place of what has its name.
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
-    /// Write an object unless something has its name (`AlreadyExists`).
-    fn put_new(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Write an object if what has its name is of that version, nothing if there is none (`AlreadyExists` otherwise).
+    fn put_if(&self, name: &str, bytes: &[u8], version: Option<&str>) -> io::Result<()>;
     /// Begin to write an object in parts.
     fn upload(&self, name: &str) -> io::Result<Box<dyn Upload>>;
     /// Remove an object; one that is gone is no error.
     fn remove(&self, name: &str) -> io::Result<()>;
     /// The names that begin with a prefix, at most so many.
     fn list(&self, prefix: &str, limit: usize) -> io::Result<Vec<String>>;
-    /// Length and time of an object.
+    /// An object without its bytes.
     fn head(&self, name: &str) -> io::Result<Option<Meta>>;
     /// The store's clock, in milliseconds since 1970, as far as its last answer told.
     fn now_ms(&self) -> i64;
@@ -57,8 +60,6 @@ pub struct BucketDisk {
 
 /// Lengths of files that this process has just published: it opens its own segments next, and need not ask how long they are.
 type Recent = Arc<Mutex<BTreeMap<String, u64>>>;
-/// How many of them are remembered.
-const REMEMBERED: usize = 16;
 
 impl BucketDisk {
     /// A disk over objects.
@@ -74,7 +75,7 @@ impl BucketDisk {
     fn new_file(&self, name: Option<&str>) -> Box<dyn Staged> {
         let objects = Arc::clone(&self.objects);
         let recent = Arc::clone(&self.recent);
-        Box::new(BucketFile { objects, recent, name: name.map(str::to_owned), body: Mutex::default() })
+        Box::new(BucketFile::new(objects, recent, name))
     }
 }
 
@@ -140,6 +141,11 @@ impl Disk for BucketDisk {
     }
 
     fn open(&self, path: &str) -> io::Result<Option<Arc<dyn File>>> {
+        if !(path.starts_with("packs/") || path.starts_with("index/")) {
+            // What can be replaced is read at once: length, version and bytes are of the same moment.
+            let found = self.objects.whole(path)?;
+            return Ok(found.map(|(bytes, version)| Arc::new(Moment { bytes, version }) as Arc<dyn File>));
+        }
         let known = self.recent().remove(path);
         let len = match known {
             Some(len) => len,
@@ -159,8 +165,8 @@ impl Disk for BucketDisk {
         Ok(self.new_file(Some(path)))
     }
 
-    fn park(&self, _bytes: &[u8]) -> io::Result<Box<dyn Parked>> {
-        Err(no_names())
+    fn park(&self, bytes: &[u8]) -> io::Result<Box<dyn Parked>> {
+        Ok(Box::new(Waiting { objects: Arc::clone(&self.objects), bytes: bytes.to_vec() }))
     }
 
     fn remove(&self, path: &str) -> io::Result<bool> {
@@ -179,14 +185,26 @@ impl Disk for BucketDisk {
         Ok(())
     }
 
-    fn try_lock(&self, path: &str, _create: bool) -> io::Result<Option<Box<dyn Lock>>> {
-        // Names need conditional writes, not a lock that only this process can see.
-        if path.starts_with("writers/") || path == "locks/merge" { Ok(Some(Box::new(NoLock))) } else { Err(no_names()) }
+    fn try_lock(&self, _path: &str, _create: bool) -> io::Result<Option<Box<dyn Lock>>> {
+        Ok(Some(Box::new(NoLock)))
     }
 }
 
-fn no_names() -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, "named documents in a bucket are not there yet")
+/// A small file that waits for its name.
+#[derive(Debug)]
+struct Waiting {
+    objects: Arc<dyn Objects>,
+    bytes: Vec<u8>,
+}
+
+impl Parked for Waiting {
+    fn replace(&mut self, path: &str) -> io::Result<()> {
+        self.objects.put(path, &self.bytes)
+    }
+
+    fn swap(&mut self, path: &str, version: Option<&str>) -> io::Result<()> {
+        self.objects.put_if(path, &self.bytes, version)
+    }
 }
 
 #[derive(Debug)]
@@ -199,6 +217,32 @@ struct Object {
     objects: Arc<dyn Objects>,
     name: String,
     len: u64,
+}
+
+/// A small file as it was at one moment.
+#[derive(Debug)]
+struct Moment {
+    bytes: Vec<u8>,
+    version: String,
+}
+
+impl File for Moment {
+    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
+        let at = usize::try_from(offset).unwrap_or(usize::MAX).min(self.bytes.len());
+        Ok(scatter(self.bytes.get(at..).unwrap_or_default(), buffers))
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.bytes.len() as u64)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn version(&self) -> Option<&str> {
+        Some(&self.version)
+    }
 }
 
 impl File for Object {
@@ -222,6 +266,10 @@ impl File for Object {
     fn len(&self) -> io::Result<u64> {
         Ok(self.len)
     }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(()) // it was durable when its writing was answered
+    }
 }
 
 /// Fill buffers one after the other; returns how many bytes there were for them.
@@ -236,148 +284,6 @@ fn scatter(mut rest: &[u8], buffers: &mut [IoSliceMut<'_>]) -> usize {
         rest = later;
     }
     count
-}
-
-/// A file that is being written.
-#[derive(Debug)]
-struct BucketFile {
-    objects: Arc<dyn Objects>,
-    recent: Recent,
-    name: Option<String>,
-    body: Mutex<Body>,
-}
-
-/// The bytes that have not left yet.
-#[derive(Debug, Default)]
-struct Body {
-    /// They begin at `left` in the file.
-    window: Vec<u8>,
-    left: u64,
-    /// What of the window was written, from and to, in the file's own places; neighbours are joined.
-    written: BTreeMap<u64, u64>,
-    upload: Option<Box<dyn Upload>>,
-}
-
-impl Body {
-    fn write(&mut self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
-        let mut at = usize::try_from(offset.checked_sub(self.left).ok_or_else(gone)?).map_err(|_| gone())?;
-        let start = offset;
-        let mut end = offset;
-        for buffer in buffers {
-            let to = at.saturating_add(buffer.len());
-            if self.window.len() < to {
-                self.window.resize(to, 0);
-            }
-            self.window.get_mut(at..to).ok_or_else(gone)?.copy_from_slice(buffer);
-            at = to;
-            end = end.saturating_add(buffer.len() as u64);
-        }
-        self.join(start, end);
-        Ok(())
-    }
-
-    fn join(&mut self, mut start: u64, mut end: u64) {
-        if let Some((&from, &to)) = self.written.range(..=start).next_back()
-            && to >= start
-        {
-            start = from;
-            end = end.max(to);
-        }
-        while let Some((&from, &to)) = self.written.range(start..).next()
-            && from <= end
-        {
-            end = end.max(to);
-            self.written.remove(&from);
-        }
-        self.written.insert(start, end);
-    }
-
-    /// Bytes at the window's begin without a gap.
-    fn ready(&self) -> usize {
-        let whole = self.written.first_key_value().filter(|(from, _)| **from <= self.left);
-        whole.map_or(0, |(_, to)| usize::try_from(to.saturating_sub(self.left)).unwrap_or(0))
-    }
-
-    fn send(&mut self, objects: &dyn Objects, name: &str, count: usize) -> io::Result<()> {
-        let upload = match &mut self.upload {
-            Some(upload) => upload,
-            none => none.insert(objects.upload(name)?),
-        };
-        upload.write(self.window.get(..count).ok_or_else(gone)?)?;
-        self.window.drain(..count);
-        self.left = self.left.saturating_add(count as u64);
-        Ok(())
-    }
-}
-
-fn gone() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "this place of the file has left already")
-}
-
-impl BucketFile {
-    fn body(&self) -> MutexGuard<'_, Body> {
-        self.body.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn remember(&self, path: &str, len: u64) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if recent.len() >= REMEMBERED {
-            recent.pop_first();
-        }
-        recent.insert(path.to_owned(), len);
-    }
-
-    fn put(&self, path: &str) -> io::Result<()> {
-        let mut body = self.body();
-        if body.left == 0 {
-            self.objects.put(path, &body.window)?;
-            self.remember(path, body.window.len() as u64);
-            return Ok(());
-        }
-        let rest = body.window.len();
-        if rest > 0 {
-            body.send(self.objects.as_ref(), path, rest)?;
-        }
-        body.upload.take().ok_or_else(gone)?.finish()
-    }
-}
-
-impl Staged for BucketFile {
-    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
-        let mut body = self.body();
-        body.write(buffers, offset)?;
-        if let Some(name) = &self.name {
-            while body.ready() >= PART {
-                body.send(self.objects.as_ref(), name, PART)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
-        let body = self.body();
-        let at = usize::try_from(offset.checked_sub(body.left).ok_or_else(gone)?).map_err(|_| gone())?;
-        Ok(scatter(body.window.get(at..).unwrap_or_default(), buffers))
-    }
-
-    fn start_writeback(&self, _offset: u64, _len: u64) {}
-
-    fn sync(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn modified_ms(&self) -> io::Result<i64> {
-        Ok(self.objects.now_ms())
-    }
-
-    fn publish(&mut self, path: &str) -> io::Result<()> {
-        // Other names are random: nothing can have them.
-        if path == "store.json" { self.objects.put_new(path, &self.body().window) } else { self.put(path) }
-    }
-
-    fn replace(&mut self, path: &str) -> io::Result<()> {
-        self.put(path)
-    }
 }
 
 #[cfg(test)]

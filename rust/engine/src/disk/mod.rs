@@ -110,6 +110,10 @@ pub trait File: Send + Sync + Debug {
     fn len(&self) -> io::Result<u64>;
     /// Make the bytes durable that whoever wrote them may have left in memory.
     fn sync(&self) -> io::Result<()>;
+    /// What tells this state of the file from every other, on a disk that can compare and swap; `None` elsewhere: a lock does it there.
+    fn version(&self) -> Option<&str> {
+        None
+    }
     /// Whether the length is 0 now.
     fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
@@ -133,12 +137,23 @@ pub trait Staged: Send + Sync + Debug {
     fn publish(&mut self, path: &str) -> io::Result<()>;
     /// Give it a name, replacing what stood there atomically. Visible at once, durable after `sync_dir`.
     fn replace(&mut self, path: &str) -> io::Result<()>;
+    /// The same if what stands there is still what had that version (nothing, where there is none); `AlreadyExists` otherwise. Where
+    /// a lock is held instead it is the same without a condition.
+    fn swap(&mut self, path: &str, version: Option<&str>) -> io::Result<()> {
+        let _ = version;
+        self.replace(path)
+    }
 }
 
 /// A written file that waits for its name. It vanishes when dropped, or with the process, unless it got one.
 pub trait Parked: Send + Sync + Debug {
     /// Give it a name, replacing what stood there atomically. Visible at once, durable after `sync_dir`.
     fn replace(&mut self, path: &str) -> io::Result<()>;
+    /// As for a staged file.
+    fn swap(&mut self, path: &str, version: Option<&str>) -> io::Result<()> {
+        let _ = version;
+        self.replace(path)
+    }
 }
 
 /// A held kernel lock; dropping it releases it.

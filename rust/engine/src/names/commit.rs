@@ -1,6 +1,8 @@
 //! Changing names: write and sync, lock, compare, rename, sync the folders, unlock, tell.
 
 use std::collections::HashMap;
+use std::time::Duration;
+use std::{io, thread};
 
 use super::folders::ToSync;
 use super::spread::spread;
@@ -11,6 +13,10 @@ use crate::error::At;
 use crate::format::envelope::MAX_PREVIOUS;
 use crate::{Cancel, Error, Id, Kind, Result, WriterId};
 
+/// How often a swap is tried, and how much longer it waits each time.
+const ROUNDS: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(2);
+
 /// What is known of one change while it is on its way.
 struct Item<'a> {
     change: &'a Change<'a>,
@@ -18,6 +24,8 @@ struct Item<'a> {
     path: String,
     /// The beginning of the file found under the name; what is staged follows that document.
     seen: Option<Vec<u8>>,
+    /// What the disk calls the state that was seen, where it can compare and swap.
+    state: Option<String>,
     /// The write ids that a put follows.
     previous: Vec<Id>,
     new: Option<New>,
@@ -77,7 +85,7 @@ impl Names {
         stage_all(disk, writer, items, &patience.cancel)?;
         patience.cancel.check()?;
         for item in items.iter_mut().filter(|item| item.outcome.is_none()) {
-            match item.carry_out(disk) {
+            match item.insist(disk, writer, &patience.cancel) {
                 Ok(()) => to_sync.add(&item.folder),
                 Err(e) => {
                     if e.cause() == "missing-file" {
@@ -127,7 +135,7 @@ fn stage_all(disk: &dyn Disk, writer: WriterId, items: &mut [Item<'_>], cancel: 
 impl<'a> Item<'a> {
     fn new(change: &'a Change<'a>) -> Self {
         let (folder, path) = place(change.name);
-        Self { change, folder, path, seen: None, previous: Vec::new(), new: None, outcome: None }
+        Self { change, folder, path, seen: None, state: None, previous: Vec::new(), new: None, outcome: None }
     }
 
     fn needs_file(&self) -> bool {
@@ -136,9 +144,15 @@ impl<'a> Item<'a> {
 
     /// See what stands there, and whether the condition holds.
     fn look(&mut self, disk: &dyn Disk) {
-        match read::bytes(disk, &self.path).and_then(|found| self.decide(found.as_deref())) {
-            Ok((seen, previous)) => {
+        let found = read::versioned(disk, &self.path, true);
+        let decided = found.and_then(|found| {
+            let (bytes, state) = found.unzip();
+            Ok((self.decide(bytes.as_deref())?, state.flatten()))
+        });
+        match decided {
+            Ok(((seen, previous), state)) => {
                 self.seen = seen;
+                self.state = state;
                 self.previous = previous;
             }
             Err(e) => self.outcome = Some(Err(e)),
@@ -147,6 +161,9 @@ impl<'a> Item<'a> {
 
     /// Look again, under the lock. What is staged is of use only if the same document still stands there.
     fn compare(&mut self, disk: &dyn Disk) {
+        if self.state.is_some() {
+            return; // the swap compares
+        }
         match read::head(disk, &self.path) {
             Ok(head) if head == self.seen => {}
             Ok(_) => {
@@ -188,10 +205,35 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Let the name change; where no lock keeps others away, again and again until nobody was faster or the condition fails.
+    fn insist(&mut self, disk: &dyn Disk, writer: WriterId, cancel: &Cancel) -> Result<()> {
+        for round in 0..ROUNDS {
+            match self.carry_out(disk) {
+                Err(e) if e.io_kind() == Some(io::ErrorKind::AlreadyExists) => {
+                    cancel.check()?;
+                    thread::sleep(PAUSE.saturating_mul(round));
+                    self.new = None;
+                    self.look(disk);
+                    if let Some(Err(e)) = self.outcome.take() {
+                        return Err(e);
+                    }
+                    stage_all(disk, writer, std::slice::from_mut(self), cancel)?;
+                }
+                done => return done,
+            }
+        }
+        let text = format!("the document {:?} changes faster than it can be replaced", self.change.name);
+        Err(Error::new(Kind::Conflict, "name-conflict", text))
+    }
+
     /// Let the name change.
     fn carry_out(&mut self, disk: &dyn Disk) -> Result<()> {
         let done = match (&mut self.new, self.change.action) {
-            (Some(new), _) => new.replace(&self.path).at("rename", &self.path),
+            (Some(new), _) => new.swap(&self.path, self.state.as_deref()).at("rename", &self.path),
+            (None, Action::Delete { .. }) if self.state.is_some() => {
+                let text = format!("delete the document {:?}: not in a bucket yet", self.change.name);
+                return Err(Error::new(Kind::Unsupported, "unsupported", text));
+            }
             (None, Action::Delete { .. }) => disk.remove(&self.path).at("remove", &self.path).map(drop),
             (None, Action::Put { .. }) => Err(Error::cancelled()),
         };
@@ -199,8 +241,9 @@ impl<'a> Item<'a> {
         done.or_else(|e| match (read::head(disk, &self.path), &self.new) {
             (Ok(Some(head)), Some(new)) if head.ends_with(&new.version.0) => Ok(()),
             (Ok(None), None) => Ok(()),
-            (Ok(_), _) => Err(e),
-            (Err(_), _) => {
+            (Ok(_), _) if e.io_kind() != Some(io::ErrorKind::TimedOut) => Err(e),
+            // It cannot be read; or it was not yet there, and may still come.
+            (Ok(_) | Err(_), _) => {
                 let text = format!("whether the document {:?} changed is not known", self.change.name);
                 Err(e.recast(Kind::Uncertain, "name-uncertain", &text))
             }

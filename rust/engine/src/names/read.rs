@@ -51,6 +51,13 @@ pub(super) fn head(disk: &dyn Disk, path: &str) -> Result<Option<Vec<u8>>> {
     front(disk, path, ENVELOPE_HEAD)
 }
 
+/// The same, or the whole file, and what a disk that can compare and swap calls this state of it.
+pub(super) fn versioned(disk: &dyn Disk, path: &str, whole: bool) -> Result<Option<(Vec<u8>, Option<String>)>> {
+    let Some(file) = disk.open(path).at("open", path)? else { return Ok(None) };
+    let bytes = read_front(&*file, if whole { MAX_ENVELOPE } else { ENVELOPE_HEAD }).at("read", path)?;
+    Ok(Some((bytes, file.version().map(str::to_owned))))
+}
+
 /// As much of a document's file as holds its full name.
 pub(super) fn name_bytes(disk: &dyn Disk, path: &str) -> Result<Option<Vec<u8>>> {
     front(disk, path, ENVELOPE_FRONT)

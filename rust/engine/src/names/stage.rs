@@ -27,11 +27,11 @@ enum Kept {
 }
 
 impl New {
-    /// Let the name stand for it.
-    pub(super) fn replace(&mut self, path: &str) -> std::io::Result<()> {
+    /// Let the name stand for it, if what stands there is still of that version; under a lock that needs no look.
+    pub(super) fn swap(&mut self, path: &str, version: Option<&str>) -> std::io::Result<()> {
         match &mut self.file {
-            Kept::Open(file) => file.replace(path),
-            Kept::Parked(file) => file.replace(path),
+            Kept::Open(file) => file.swap(path, version),
+            Kept::Parked(file) => file.swap(path, version),
         }
     }
 }

@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use std::io::IoSlice;
+
+use super::staging::PART;
 use super::*;
 
 #[derive(Debug, Default)]
@@ -33,8 +36,8 @@ impl Objects for Memory {
         self.objects.lock().unwrap().insert(name.to_owned(), bytes.to_vec());
         Ok(())
     }
-    fn put_new(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        if self.objects.lock().unwrap().contains_key(name) {
+    fn put_if(&self, name: &str, bytes: &[u8], version: Option<&str>) -> io::Result<()> {
+        if self.whole(name)?.map(|(_, version)| version).as_deref() != version {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         self.put(name, bytes)
@@ -55,6 +58,10 @@ impl Objects for Memory {
     fn list(&self, prefix: &str, limit: usize) -> io::Result<Vec<String>> {
         let objects = self.objects.lock().unwrap();
         Ok(objects.keys().filter(|name| name.starts_with(prefix)).take(limit).cloned().collect())
+    }
+    fn whole(&self, name: &str) -> io::Result<Option<(Vec<u8>, String)>> {
+        let objects = self.objects.lock().unwrap();
+        Ok(objects.get(name).map(|bytes| (bytes.clone(), crate::digest::hash(bytes).to_string())))
     }
     fn head(&self, name: &str) -> io::Result<Option<Meta>> {
         let objects = self.objects.lock().unwrap();
