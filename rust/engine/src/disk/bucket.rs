@@ -133,7 +133,7 @@ impl Disk for BucketDisk {
     }
 
     fn reach(&self) -> Reach {
-        Reach { bytes: 8 * 1024 * 1024, gap: 256 * 1024 }
+        Reach { bytes: 8 * 1024 * 1024, gap: 256 * 1024, whole: 512 * 1024 }
     }
 
     fn stat(&self, path: &str) -> io::Result<Option<Meta>> {

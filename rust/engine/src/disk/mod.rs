@@ -47,6 +47,8 @@ pub struct Reach {
     pub bytes: u64,
     /// Bytes between two wanted places that are read and thrown away rather than skipped.
     pub gap: u64,
+    /// A segment of no more than this, its small pack left out, is read whole when it is opened.
+    pub whole: u64,
 }
 
 /// A store's folder. Every method opens what it needs relative to the root, and follows no symbolic link.
@@ -75,7 +77,7 @@ pub trait Disk: Send + Sync + Debug {
     }
     /// What one read may ask for.
     fn reach(&self) -> Reach {
-        Reach { bytes: 1024 * 1024, gap: 16 * 1024 }
+        Reach { bytes: 1024 * 1024, gap: 16 * 1024, whole: 16 * 1024 }
     }
     /// What stands under a path; `None` when nothing does.
     fn stat(&self, path: &str) -> io::Result<Option<Meta>>;

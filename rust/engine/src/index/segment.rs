@@ -21,8 +21,6 @@ use crate::format::{
 use crate::id::Id;
 use crate::{Error, Kind, Result};
 
-/// A segment of no more than this, its small pack left out, is read whole when it is opened.
-const WHOLE: u64 = 16 * 1024;
 /// A filter or fan-out that was asked this often is worth its memory.
 const WORTH: u32 = 24;
 
@@ -92,7 +90,7 @@ impl Segment {
             budget: Arc::clone(budget),
         };
         let len = segment.layout.file_len.saturating_sub(name.pack_len);
-        if len <= WHOLE {
+        if len <= disk.reach().whole {
             let mut body = vec![0; usize::try_from(len).map_err(|_| segment.bad("is too long"))?];
             segment.read(name.pack_len, &mut body)?;
             segment.body = Some(body.into_boxed_slice());
