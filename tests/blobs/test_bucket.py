@@ -182,3 +182,20 @@ async def test_a_commit_whose_answer_is_lost(times: int, effect: bool, anyio_bac
             with pytest.raises(packhouse.CommitUncertain) as caught:
                 await store.save_blobs([b"told"])
             assert await store.committed(caught.value.batch_id) is effect
+
+
+def _heedless(talk: Talk) -> None:
+    """Take conditions and do not look at them."""
+    for request in talk.requests():
+        request.headers.pop("if-none-match", None)
+        talk.send(_listing(talk, request) if "list-type" in request.query else talk.server.well(request))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_service_that_ignores_conditions_gets_no_store(anyio_backend: str) -> None:
+    with hostile(_heedless) as server:
+        chosen = packhouse.StoreOptions(bucket=S3Options(endpoint=server.url, region="r", anonymous=True))
+        with pytest.raises(packhouse.UnsupportedStore, match="ignores conditional writes"):
+            async with packhouse.open("s3://bucket/p", options=chosen):
+                pass
+        assert server.objects == {}, "nothing is left"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 import anyio
 from anyio.from_thread import BlockingPortal
 
 from packhouse.blobs.carrier import Carrier
+from packhouse.errors import NameConflict, NameNotFound, UnsupportedStore
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup, TaskStatus
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from packhouse.objects.contract import ObjectStore
 
 __all__ = ["Remote"]
+
+_SETTINGS = "store.json"
 
 
 class Remote:
@@ -25,10 +29,13 @@ class Remote:
 
     Args:
         objects: not opened yet.
+        create: whether a store may be made: then the service must honour conditions, or its user must have said that
+            it does not.
     """
 
-    def __init__(self, objects: ObjectStore) -> None:
+    def __init__(self, objects: ObjectStore, *, create: bool) -> None:
         self._objects = objects
+        self._create = create
         self._close = anyio.Event()
         self._closed = anyio.Event()
 
@@ -47,11 +54,14 @@ class Remote:
         with anyio.CancelScope(shield=True):
             started = False
             try:
-                async with self._objects, BlockingPortal() as portal:
-                    started = True
-                    task_status.started(Carrier(self._objects, portal))
-                    await self._close.wait()
-                    await portal.stop()
+                async with self._objects:
+                    if self._create:
+                        await _try_conditions(self._objects)
+                    async with BlockingPortal() as portal:
+                        started = True
+                        task_status.started(Carrier(self._objects, portal))
+                        await self._close.wait()
+                        await portal.stop()
             except Exception as error:
                 if started:
                     raise
@@ -64,3 +74,30 @@ class Remote:
         self._close.set()
         with anyio.CancelScope(shield=True):
             await self._closed.wait()
+
+
+async def _try_conditions(objects: ObjectStore) -> None:
+    """Where there is no store yet, see whether the service honours conditions.
+
+    Raises:
+        UnsupportedStore: it takes them and does not look at them, or refuses them (`conditional-writes`).
+    """
+    try:
+        await objects.head(_SETTINGS)
+    except NameNotFound:
+        pass
+    else:
+        return
+    name = f"tmp/{secrets.token_hex(16)}"
+    try:
+        await objects.put_if(name, b"first", version=None)
+        try:
+            await objects.put_if(name, b"second", version=None)
+        except NameConflict:
+            return
+    finally:
+        await objects.delete([name])
+    message = (
+        f"cannot make a store in {objects.url}: the service ignores conditional writes, so names would lose updates"
+    )
+    raise UnsupportedStore(message, kind="conditional-writes")

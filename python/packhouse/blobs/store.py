@@ -394,7 +394,8 @@ class BlobStore:
         from packhouse.blobs.remote import Remote  # noqa: PLC0415 - imports httpx
         from packhouse.objects import open_objects  # noqa: PLC0415
 
-        remote = Remote(open_objects(self._location.url, options=self._options.bucket))
+        objects = open_objects(self._location.url, options=self._options.bucket)
+        remote = Remote(objects, create=self._create and self._mode == "a")
         carrier = await remote.start(tasks)
         self._remote = remote
         return carrier
