@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benches import cases, engine_hooks, machine, peers, runner
-from benches.report import picture, table
+from benches.report import picture, readme, table
 from benches.results import Results
 from benches.scale import SCALES
 
@@ -43,6 +43,9 @@ def main() -> int:
             console.print(f"no picture: {error}")
             return 1
         console.print(f"picture: {asked.svg}")
+    if asked.readme is not None:
+        readme.write(results, asked.readme)
+        console.print(f"written into {asked.readme}")
     if not outcomes:
         console.print("nothing was measured")
         return 1
@@ -89,6 +92,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="how often each measurement is made")
     parser.add_argument("--json", type=Path, default=_RESULTS / "results.json", help="where the raw results go")
     parser.add_argument("--svg", type=Path, help="where the picture goes")
+    parser.add_argument("--readme", type=Path, help="a README in which the figures are replaced")
     parser.add_argument("--scratch", type=Path, default=_RESULTS, help="a folder on the disk to measure")
     parser.add_argument("--show", type=Path, metavar="JSON", help="measure nothing, show earlier results")
     return parser.parse_args()

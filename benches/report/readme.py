@@ -1,0 +1,73 @@
+"""The results as the README tells them: one table of batches, the goals that were met and missed, machine and date."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benches import goals
+from benches.peers import MACHINE, OURS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benches.results import Results
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+_COLUMNS = (("save_mbs", "save_limit_mbs"), ("again_mbs", "hash2_mbs"), ("load_mbs", "load_limit_mbs"))
+
+
+def write(results: Results, readme: Path) -> None:
+    """Replace what stands between the markers.
+
+    Raises:
+        ValueError: the file has no markers.
+    """
+    text = readme.read_text()
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{readme.name} has no place for the figures: {BEGIN} … {END}")
+    readme.write_text(f"{before}{BEGIN}\n{markdown(results)}{END}{after}")
+
+
+def markdown(results: Results) -> str:
+    """Make the table, MB/s as medians, ratios round by round."""
+    lines = [
+        "| blobs | durable save, MB/s | save again | verified load |",
+        "| --- | --- | --- | --- |",
+    ]
+    for variant in results.variants("batch"):
+        cells = [_cell(results, variant, metric, limit) for metric, limit in _COLUMNS]
+        lines.append(f"| {variant} | {' | '.join(cells)} |")
+    verdicts = goals.verdicts(results)
+    met = sum(verdict.met is True for verdict in verdicts)
+    missed = [verdict for verdict in verdicts if verdict.met is False]
+    lines += ["", f"Of {met + len(missed)} goals {met} were met. Missed:", ""]
+    for verdict in missed:
+        sign = "≥" if verdict.at_least else "≤"
+        lines.append(
+            f"- {verdict.goal}, {verdict.variant or 'all'}: {verdict.value:,.2f} (goal {sign} {verdict.bound:,g})"
+        )
+    if not missed:
+        lines.append("- none")
+    told = results.machine
+    kind = ", ".join(str(told.get(what)) for what in ("processor", "cores", "memory_gib", "file_system"))
+    note = "A peer's save counts with the sync it needs to be durable; its load verifies nothing, or a CRC."
+    lines += ["", f"Scale `{results.scale}`, {told.get('date')}; processor, cores, GiB, file system: {kind}. {note}"]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(results: Results, variant: str, metric: str, limit: str) -> str:
+    mine = results.median("batch", variant, OURS, metric)
+    if mine is None:
+        return "–"
+    said = [f"**{mine:,.0f}**"]
+    to_limit = results.ratio("batch", variant, (OURS, metric), (MACHINE, limit))
+    if to_limit is not None:
+        said.append(f"{to_limit:.2f} × limit")
+    best = results.best_peer("batch", variant, metric)
+    for peer in dict.fromkeys(peer for peer in (best, "metaflow") if peer is not None):
+        ratio = results.ratio("batch", variant, (OURS, metric), (peer, metric))
+        if ratio is not None:
+            said.append(f"{ratio:.1f} × {peer}")
+    return ", ".join(said)
