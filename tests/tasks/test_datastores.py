@@ -322,8 +322,10 @@ async def test_a_storage_of_metaflow_says_where_the_root_is(tmp_path: Path) -> N
     class Bucket(local):  # type: ignore[misc,valid-type]
         TYPE = "s3"
 
-    with pytest.raises(InvalidInput, match="s3"):
-        FlowDataStore("Flow", storage_impl=Bucket, ds_root="s3://bucket/root")
+    flow = FlowDataStore("Flow", storage_impl=Bucket, ds_root="s3://bucket/root")
+    assert flow.datastore_root == "s3://bucket/root/packhouse"
+    with pytest.raises(InvalidInput, match="gs"):
+        FlowDataStore("Flow", storage_impl=Bucket, ds_root="gs://bucket/root")
 
 
 async def test_an_attempt_is_found_whatever_the_names_are(flow: FlowDataStore) -> None:
