@@ -99,8 +99,13 @@ impl Snapshot {
 
     /// Every entry of a large blob.
     pub(crate) fn blobs(&self, key: &Digest) -> Found<BlobEntry> {
+        self.blobs_in(key, &|_| true)
+    }
+
+    /// Every entry of a large blob in segments that are `trusted`.
+    pub(crate) fn blobs_in(&self, key: &Digest, trusted: &dyn Fn(&Segment) -> bool) -> Found<BlobEntry> {
         let mut found = Found { hits: Vec::new(), damage: self.broken.first().map(|(_, error)| error.clone()) };
-        for segment in &self.segments {
+        for segment in self.segments.iter().filter(|segment| trusted(segment)) {
             if let Err(error) = segment.blobs(key, &mut found.hits) {
                 found.damage = found.damage.or(Some(error));
             }

@@ -1,7 +1,7 @@
 //! One open segment: look-ups that read a filter block, a fan-out block and a slice, each checked against its checksum.
 
 use std::io::IoSliceMut;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::levels::level_dir;
@@ -50,6 +50,8 @@ pub(crate) struct Segment {
     blob_slices: Resident,
     packs: OnceLock<Vec<PackRow>>,
     budget: Arc<AtomicU64>,
+    /// Whether some block of it did not verify.
+    harmed: AtomicBool,
 }
 
 /// A section that is kept in memory once it is asked often, if the budget allows.
@@ -88,6 +90,7 @@ impl Segment {
             blob_slices: Resident::default(),
             packs: OnceLock::new(),
             budget: Arc::clone(budget),
+            harmed: AtomicBool::new(false),
         };
         let len = segment.layout.file_len.saturating_sub(name.pack_len);
         if len <= disk.reach().whole {
@@ -112,6 +115,11 @@ impl Segment {
 
     pub(crate) fn file(&self) -> Arc<dyn File> {
         Arc::clone(&self.file)
+    }
+
+    /// Whether this process has met damage in it.
+    pub(crate) fn is_harmed(&self) -> bool {
+        self.harmed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn file_len(&self) -> u64 {
@@ -278,6 +286,7 @@ impl Segment {
         if error.kind() == Kind::Io {
             error
         } else {
+            self.harmed.store(true, Ordering::Relaxed);
             error.recast(Kind::Corrupt, "index", &format!("read segment {}", self.path))
         }
     }
@@ -364,7 +373,10 @@ impl Segment {
         self.read(self.layout.trailer, &mut trailer)?;
         let trailer = SegmentTrailer::decode(&trailer).map_err(|e| self.damaged(e))?;
         trailer.check(&self.name).map_err(|e| self.damaged(e))?;
-        if trailer.sum == sum.finish() { Ok(()) } else { Err(self.bad("has other blocks than its trailer says")) }
+        if trailer.sum == sum.finish() {
+            return Ok(());
+        }
+        Err(self.damaged(self.bad("has other blocks than its trailer says")))
     }
 }
 

@@ -80,6 +80,7 @@ impl Batch {
     pub(crate) fn new(store: Arc<Inner>, writer: Arc<Writer>, options: BatchOptions) -> Result<Self> {
         let id = writer.id.new_id()?;
         // What this process knows may have been damaged or lost since: a batch leans only on segments that others can read, too.
+        store.notes.refresh(store.disk.as_ref())?;
         let snapshot = store.levels.refresh_checked()?;
         let (generation, losses) = (snapshot.generation, snapshot.losses);
         Ok(Self {

@@ -42,11 +42,11 @@ impl Inner {
                 }
             }
         }
+        self.notes.refresh(self.disk.as_ref())?;
         if !batch.leaned().is_empty() {
             self.check_index(batch)?;
         }
         for _ in 0..ROUNDS {
-            self.notes.refresh(self.disk.as_ref())?;
             let mut troubled = Vec::new();
             let snapshot = self.levels.snapshot()?;
             for (pack, needs) in &leaned {
@@ -58,6 +58,7 @@ impl Inner {
                 return Ok(());
             }
             self.rescue(batch, record, &mut leaned, troubled)?;
+            self.notes.refresh(self.disk.as_ref())?;
         }
         Err(Error::corrupt("condemned", "check a commit: its packs are condemned faster than they can be copied"))
     }
@@ -65,7 +66,8 @@ impl Inner {
     /// What a batch leans on must be named by segments that others can read, too.
     fn check_index(&self, batch: &Batch) -> Result<()> {
         let snapshot = self.levels.refresh_checked()?;
-        if snapshot.losses == batch.losses && snapshot.broken.is_empty() {
+        let suspect = snapshot.segments.iter().any(|segment| self.notes.is_suspect(segment.name()));
+        if snapshot.losses == batch.losses && snapshot.broken.is_empty() && !suspect {
             return Ok(());
         }
         let gone = || Error::corrupt("index", "check a commit: a segment that it leans on is gone or damaged");
@@ -75,7 +77,8 @@ impl Inner {
             }
         }
         for key in batch.leaned_keys() {
-            if self.find(&snapshot, &key)?.0.is_none() {
+            let large = || !snapshot.blobs_in(&key, &|segment| !self.notes.is_suspect(segment.name())).hits.is_empty();
+            if self.other_place(&snapshot, &key, FrameKind::Chunk)?.is_none() && !large() {
                 return Err(gone());
             }
         }
@@ -116,8 +119,11 @@ impl Inner {
 
     fn other_place(&self, snapshot: &Arc<Snapshot>, digest: &Digest, kind: FrameKind) -> Result<Option<Entry>> {
         let mut found = None;
-        snapshot.chunks(digest, kind, &mut |entry, _| {
-            if !self.notes.is_barred(entry) && self.pack_is_there(snapshot, &entry.pack)? {
+        snapshot.chunks(digest, kind, &mut |entry, segment| {
+            if !self.notes.is_suspect(segment.name())
+                && !self.notes.is_barred(entry)
+                && self.pack_is_there(snapshot, &entry.pack)?
+            {
                 found = Some(*entry);
             }
             Ok(found.is_some())

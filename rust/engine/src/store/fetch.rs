@@ -239,6 +239,7 @@ impl Inner {
                 return Ok(confirmed);
             }
             if let (Some(damage), 1) = (damage, attempt) {
+                self.note_index_damage(snapshot);
                 return Err(damage.recast(
                     Kind::Corrupt,
                     "index",

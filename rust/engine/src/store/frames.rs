@@ -157,6 +157,7 @@ impl Inner {
                 return Ok(bytes);
             }
             if let (None, Some(damage)) = (&last, damage) {
+                self.note_index_damage(&snapshot);
                 last = Some(damage.recast(
                     Kind::Corrupt,
                     "index",

@@ -84,7 +84,7 @@ impl Known {
     }
 
     fn large(&self, store: &Inner, snapshot: &Arc<Snapshot>, key: &Digest, len: usize) -> Result<Option<KnownBlob>> {
-        for blob in snapshot.blobs(key).hits {
+        for blob in snapshot.blobs_in(key, &|segment| !store.notes.is_suspect(segment.name())).hits {
             if blob.size == len as u64
                 && let Some(known) = self.whole_recipe(store, snapshot, &blob)?
             {
@@ -127,7 +127,8 @@ impl Known {
     /// Whether the index lists exactly this recipe for a blob.
     pub(crate) fn blob_is_listed(&self, store: &Inner, key: &Digest, tree: &Tree) -> Result<bool> {
         let snapshot = store.levels.snapshot()?;
-        Ok(snapshot.blobs(key).hits.iter().any(|blob| blob.root == tree.root && blob.size == tree.size))
+        let found = snapshot.blobs_in(key, &|segment| !store.notes.is_suspect(segment.name()));
+        Ok(found.hits.iter().any(|blob| blob.root == tree.root && blob.size == tree.size))
     }
 
     fn usable(
@@ -139,8 +140,8 @@ impl Known {
     ) -> Result<Option<Entry>> {
         let mut good = None;
         // Damage of the index is no reason to fail a save: what is not found is stored again.
-        snapshot.chunks(digest, kind, &mut |entry, _| {
-            if self.can_lean_on(store, snapshot, entry)? {
+        snapshot.chunks(digest, kind, &mut |entry, segment| {
+            if !store.notes.is_suspect(segment.name()) && self.can_lean_on(store, snapshot, entry)? {
                 good = Some(*entry);
             }
             Ok(good.is_some())

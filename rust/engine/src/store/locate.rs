@@ -78,6 +78,7 @@ impl Store {
             for (located, (key, _)) in found.iter_mut().zip(keys).filter(|(located, _)| located.is_none()) {
                 let (again, damage) = self.inner.find(&snapshot, key)?;
                 if let (None, Some(damage)) = (&again, damage) {
+                    self.inner.note_index_damage(&snapshot);
                     return Err(damage.recast(
                         Kind::Corrupt,
                         "index",

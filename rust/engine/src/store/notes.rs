@@ -6,10 +6,12 @@ use super::Inner;
 use super::stats::add;
 use crate::disk::Disk;
 use crate::error::At;
+use crate::format::SegmentName;
 use crate::format::damage::DamageNote;
 use crate::format::entry::Entry;
 use crate::id::Id;
 use crate::index::by_digest::DigestSet;
+use crate::index::levels::Snapshot;
 use crate::mutant::planted;
 use crate::{Error, Kind, Result};
 
@@ -59,6 +61,11 @@ impl Notes {
         self.damaged.read().unwrap_or_else(PoisonError::into_inner).contains(&(entry.pack, entry.offset))
     }
 
+    /// Whether the index of a segment was found damaged: its note begins where its small pack ends, and no frame does.
+    pub(crate) fn is_suspect(&self, segment: &SegmentName) -> bool {
+        self.damaged.read().unwrap_or_else(PoisonError::into_inner).contains(&(segment.id, segment.pack_len))
+    }
+
     /// Whether a save must not lean on an entry.
     pub(crate) fn is_barred(&self, entry: &Entry) -> bool {
         self.is_condemned(&entry.pack) || self.is_damaged(entry)
@@ -68,16 +75,31 @@ impl Notes {
 impl Inner {
     /// Write down that a frame is damaged, so that saving its blob again heals it. A reader that may not write only remembers it.
     pub(crate) fn note_damage(&self, entry: &Entry) {
-        let fresh =
-            self.notes.damaged.write().unwrap_or_else(PoisonError::into_inner).insert((entry.pack, entry.offset));
-        if fresh {
+        if self.note(DamageNote { pack: entry.pack, offset: entry.offset, len: entry.frame_len() }) {
             add(&self.counters.damaged_frames, 1);
         }
+    }
+
+    /// Write down which segments have an index that this process has found damaged, and finds damaged still: another process may have
+    /// read it while it was sound, and would lean on what nobody else can find.
+    pub(crate) fn note_index_damage(&self, snapshot: &Snapshot) {
+        for segment in snapshot.segments.iter().filter(|segment| segment.is_harmed()) {
+            let name = segment.name();
+            let len = segment.file_len().saturating_sub(name.pack_len);
+            if !self.notes.is_suspect(name) && segment.verify().is_err() {
+                self.note(DamageNote { pack: name.id, offset: name.pack_len, len });
+            }
+        }
+    }
+
+    /// Returns whether it is news.
+    fn note(&self, note: DamageNote) -> bool {
+        let fresh = self.notes.damaged.write().unwrap_or_else(PoisonError::into_inner).insert((note.pack, note.offset));
         if fresh && self.writable && !planted("damage-not-noted") {
-            let note = DamageNote { pack: entry.pack, offset: entry.offset, len: entry.frame_len() };
             // A note that cannot be written changes nothing: the next reader finds the damage, too.
             let _ = self.publish_note(&note);
         }
+        fresh
     }
 
     fn publish_note(&self, note: &DamageNote) -> std::io::Result<()> {

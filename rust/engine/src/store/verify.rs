@@ -94,6 +94,7 @@ impl Store {
                 Err(error) => find(&tally, segment.path(), &error),
             }
         }
+        inner.note_index_damage(&snapshot);
         for entry in inner.disk.list("packs").at("list", "packs")? {
             match Id::from_hex(&entry.name) {
                 Some(id) => packs.push((id, None)),

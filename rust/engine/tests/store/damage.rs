@@ -162,6 +162,33 @@ fn a_save_does_not_lean_on_a_segment_that_only_this_process_can_still_read() {
 }
 
 #[test]
+fn saving_again_heals_an_index_that_another_process_found_damaged() {
+    for blob in [noise(8, 700), noise(9, 400_000)] {
+        let disk = SimDisk::new();
+        let writer = open(&disk);
+        save(&writer, std::slice::from_ref(&blob));
+        assert!(load(&writer, digest::hash(&blob)).unwrap().is_some());
+        let [path] = files(&disk, "index/0").try_into().unwrap();
+        let name = packhouse_engine::format::SegmentName::parse(path.rsplit('/').next().unwrap()).unwrap();
+        let len = disk.stat(&path).unwrap().unwrap().len;
+        for at in (name.pack_len..len).step_by(23) {
+            let flip = |bytes: &mut Vec<u8>| bytes[usize::try_from(at).unwrap()] ^= 4;
+            disk.damage(&path, flip).unwrap();
+            // Somebody else looks, and notes what cannot be read. The writer has the index in memory.
+            let readable = load(&open(&disk), digest::hash(&blob)).is_ok();
+            let saved = save(&writer, std::slice::from_ref(&blob));
+            assert!(load(&open(&disk), digest::hash(&blob)).unwrap().is_some(), "byte {at}: acknowledged and lost");
+            if !readable {
+                assert!(!saved[0].existed, "byte {at}: leaned on what nobody else can find");
+                break;
+            }
+            disk.damage(&path, flip).unwrap();
+        }
+        assert!(!files(&disk, "damage").is_empty());
+    }
+}
+
+#[test]
 fn a_damaged_document_is_found_by_verify() {
     use packhouse_engine::names::{Action, Change, Names, Patience, When};
     let disk = SimDisk::new();
