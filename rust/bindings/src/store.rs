@@ -22,6 +22,9 @@ use crate::settings;
 use crate::survey;
 use crate::text;
 
+/// 4 MiB of entries: those of about 3 GiB in large blobs.
+const ENTRIES_IN_MEMORY: usize = 1 << 16;
+
 /// An open store: blocking calls for worker threads.
 #[pyclass(frozen, module = "packhouse._engine")]
 pub(crate) struct Store {
@@ -54,7 +57,8 @@ impl Store {
             if let (true, false, Some(real)) = (write, shared, &disk.real) {
                 settings::refuse_shared(real)?;
             }
-            let options = store::OpenOptions { write, create, settings: settings::chosen(&chosen)?, threads };
+            let settings = settings::chosen(&chosen)?;
+            let options = store::OpenOptions { write, create, settings, threads, entries_in_memory: ENTRIES_IN_MEMORY };
             store::Store::open(Arc::clone(&disk.disk), options)
         })?;
         Ok(Self { inner: Owned::new(engine) })

@@ -82,7 +82,8 @@ fn main() {
     let base = std::env::var_os("PACKHOUSE_BENCH_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from);
     let dir = base.join(format!(".bench-index-{}", std::process::id()));
     let open = || {
-        let options = OpenOptions { write: true, create: true, settings: settings(), threads: 2 };
+        let options =
+            OpenOptions { write: true, create: true, settings: settings(), threads: 2, entries_in_memory: 1 << 16 };
         Store::open(Arc::new(RealDisk::create(&dir).unwrap()), options).unwrap()
     };
     drop(open());

@@ -70,7 +70,8 @@ impl Place {
             writer_features: Vec::new(),
         };
         let disk = Arc::new(RealDisk::create(&self.0).unwrap());
-        Store::open(disk, OpenOptions { write: true, create: true, settings, threads: 2 }).unwrap()
+        Store::open(disk, OpenOptions { write: true, create: true, settings, threads: 2, entries_in_memory: 1 << 16 })
+            .unwrap()
     }
 }
 

@@ -4,6 +4,7 @@
 //! leaves in parts while it is being written; one without a name stays in memory until it gets one. A lock says nothing here: writers
 //! are never known to be dead, so nobody clears away after them, and merges that overlap are harmless.
 
+mod scratch;
 mod staging;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -163,6 +164,10 @@ impl Disk for BucketDisk {
 
     fn stage_for(&self, path: &str) -> io::Result<Box<dyn Staged>> {
         Ok(self.new_file(Some(path)))
+    }
+
+    fn scratch(&self) -> io::Result<Box<dyn Staged>> {
+        Ok(Box::new(scratch::Scratch::new()?))
     }
 
     fn park(&self, bytes: &[u8]) -> io::Result<Box<dyn Parked>> {

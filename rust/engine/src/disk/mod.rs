@@ -90,6 +90,10 @@ pub trait Disk: Send + Sync + Debug {
         let _ = path;
         self.stage()
     }
+    /// A new file that never gets a name: what does not fit into memory for a while.
+    fn scratch(&self) -> io::Result<Box<dyn Staged>> {
+        self.stage()
+    }
     /// A new small file with these bytes, which holds no descriptor: a batch may have thousands of them.
     /// Only `sync_all` makes it durable.
     fn park(&self, bytes: &[u8]) -> io::Result<Box<dyn Parked>>;

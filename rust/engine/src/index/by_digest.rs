@@ -7,6 +7,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 pub(crate) type ByDigest<K, V> = HashMap<K, V, BuildHasherDefault<Prefix>>;
 /// A set of the same.
 pub(crate) type DigestSet<K> = HashSet<K, BuildHasherDefault<Prefix>>;
+/// A map by eight bytes of a digest.
+pub(crate) type ByWord<V> = HashMap<u64, V, BuildHasherDefault<Prefix>>;
 
 /// Takes the last eight bytes of each run of bytes, and spreads what little else there is.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use super::feed::{Feed, Whole};
 use super::known::{Known, Leaned};
 use super::pipeline::{self, lock};
 use super::runs::{PackRef, Run, Runs};
-use super::stage::Stage;
+use super::stage::{Placed, SMALL, Stage};
 use super::stream::Stream;
 use super::writer::Writer;
 use super::{Inner, internal};
@@ -150,7 +150,7 @@ impl Batch {
                     root: place.root,
                     runs: Place::Runs(place.runs),
                 }));
-            } else if self.has(&key, item.len() > largest) || seen.contains_key(&key) {
+            } else if self.has(&key, item.len() > largest)? || seen.contains_key(&key) {
                 self.rows.push(None);
                 repeated.push((at, key, size));
             } else {
@@ -177,11 +177,8 @@ impl Batch {
     }
 
     /// Whether this batch has stored the blob already.
-    fn has(&mut self, key: &Digest, large: bool) -> bool {
-        if large {
-            return self.blobs.contains_key(key);
-        }
-        lock(&self.stage).find(key).is_some()
+    fn has(&mut self, key: &Digest, large: bool) -> Result<bool> {
+        Ok(if large { self.blobs.contains_key(key) } else { lock(&self.stage).ledger.find(key)?.is_some() })
     }
 
     /// A row for a blob that this batch has stored already, as a blob or as a chunk of one.
@@ -190,7 +187,7 @@ impl Batch {
             return Ok(Row { key, size, stored: 0, existed: true, root: Some(tree.root), runs: Place::Nowhere });
         }
         let stage = self.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
-        stage.find_mut(&key).ok_or_else(internal)?.root = true;
+        stage.ledger.find_root(&key)?.ok_or_else(internal)?;
         Ok(Row { key, size, stored: 0, existed: true, root: None, runs: Place::Own })
     }
 
@@ -235,6 +232,19 @@ impl Batch {
     /// The keys it saved that were there already.
     pub(crate) fn leaned_keys(&self) -> Vec<Digest> {
         self.known.blobs_leaned()
+    }
+
+    /// Add what stands in a pack that its commit wrote: one of its own or, where it is none of those, the one that small batches share.
+    pub(crate) fn placed_in(&self, pack: &Id, needs: &mut Leaned) -> Result<()> {
+        let stage = lock(&self.stage);
+        let mut see = |placed: &Placed| {
+            needs.insert((placed.digest, placed.kind));
+            Ok(())
+        };
+        match stage.sealed.iter().position(|own| own == pack) {
+            Some(own) => stage.each_of(own, &mut see),
+            None => stage.ledger.recent().iter().filter(|placed| placed.pack == SMALL).try_for_each(see),
+        }
     }
 
     /// The chunks it leans on, by pack.

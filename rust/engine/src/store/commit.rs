@@ -1,28 +1,21 @@
 //! The commit: packs durable, then one segment for all batches, then the check, then the answer. `docs/format.md` has the argument.
 
-use std::io::IoSlice;
 use std::sync::PoisonError;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::batch::{Batch, Place, Row};
-use super::packs::pack_path;
 use super::place::frame_len;
+use super::publish::{Content, Failure};
 use super::runs::PackRef;
 use super::seal::{blob_entry, entry, uncertain};
-use super::stage::{SMALL, SMALL_LIMIT};
+use super::stage::{Placed, SMALL};
 use super::stats::add;
 use super::{Inner, Store, internal};
 use crate::cancel::Cancel;
 use crate::digest::Digest;
-use crate::disk::Staged;
-use crate::error::At;
-use crate::format::pack::PackHeader;
-use crate::format::{BatchRecord, BlobEntry, Entry, Footer, FrameKind, Locator, PackRow, Run, SegmentName};
-use crate::id::{Id, WriterId};
-use crate::index::by_digest::{ByDigest, DigestSet};
-use crate::index::levels::level_dir;
-use crate::index::write::SegmentWriter;
-use crate::mutant::planted;
+use crate::format::{BatchRecord, BlobEntry, Entry, Locator, Run};
+use crate::id::Id;
+use crate::index::by_digest::ByDigest;
 use crate::{Error, Result};
 
 /// What became of one blob of a batch.
@@ -40,21 +33,6 @@ pub struct Saved {
     pub locator: Option<Locator>,
 }
 
-/// What all batches of one commit put into the index.
-#[derive(Default)]
-pub(crate) struct Content {
-    pub(crate) entries: Vec<Entry>,
-    blobs: Vec<BlobEntry>,
-    pub(crate) records: Vec<BatchRecord>,
-    packs: Vec<PackRow>,
-    /// The small frames of all batches, one after the other as in the pack that will hold them.
-    pub(crate) frames: Vec<u8>,
-    pub(crate) small: Vec<Entry>,
-    small_blobs: Vec<BlobEntry>,
-    /// Where a digest stands among `small`.
-    seen: ByDigest<(Digest, FrameKind), usize>,
-}
-
 /// One batch on its way through the commit.
 struct Member {
     slot: usize,
@@ -66,6 +44,25 @@ struct Member {
     late: ByDigest<Digest, Entry>,
     /// Where its small frames stand in the pack that all batches of the commit share.
     shared: ByDigest<Digest, u64>,
+}
+
+impl Member {
+    /// Add the frames of a small batch to the pack that the commit's small batches share. Returns the blobs that another of them stores.
+    fn share(&mut self, content: &mut Content, ordinal: u32) -> Result<Vec<Digest>> {
+        let stage = self.batch.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut leaned = Vec::new();
+        for placed in stage.ledger.recent().iter().filter(|placed| !self.late.contains_key(&placed.digest)) {
+            let from = usize::try_from(placed.offset).map_err(|_| internal())?;
+            let to = usize::try_from(placed.offset.saturating_add(placed.frame_len())).map_err(|_| internal())?;
+            let frame = stage.small.get(from..to).ok_or_else(internal)?;
+            let (offset, there) = content.add_frame(entry(placed, Id([0; 16]), 0, ordinal), frame);
+            if there && placed.root {
+                leaned.push(placed.digest);
+            }
+            self.shared.insert(placed.digest, offset);
+        }
+        Ok(leaned)
+    }
 }
 
 impl Store {
@@ -128,28 +125,6 @@ impl Store {
     }
 }
 
-pub(crate) enum Failure {
-    /// Nothing is visible, nothing will be.
-    Before(Error),
-    /// The segment was issued.
-    After(Error),
-}
-
-impl Failure {
-    /// For whoever does not care which.
-    pub(crate) fn into_error(self) -> Error {
-        match self {
-            Self::Before(error) | Self::After(error) => error,
-        }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Before(error)
-    }
-}
-
 impl Inner {
     fn join(&self, slot: usize, batch: Batch) -> Result<Member> {
         batch.check_complete()?;
@@ -183,7 +158,7 @@ impl Inner {
             return Ok(());
         }
         let stage = batch.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for placed in stage.entries.iter().filter(|placed| placed.pack == SMALL) {
+        for placed in stage.ledger.recent().iter().filter(|placed| placed.pack == SMALL) {
             if let Some(Some(entry)) = batch.known.chunks(self, placed.kind, &[placed.digest])?.first() {
                 batch.known.lean(entry);
                 if placed.root {
@@ -195,153 +170,34 @@ impl Inner {
         Ok(())
     }
 
-    /// Seal a member's own packs and add its rows to the commit.
+    /// Seal a member's own packs and add its rows to the commit; when it fails, nothing was added.
     fn gather(&self, member: &mut Member, content: &mut Content, last: bool) -> Result<()> {
         let ordinal = u32::try_from(content.records.len()).map_err(|_| internal())?;
-        let sealed = self.seal_packs(&mut member.batch, &member.record, &content.packs, last)?;
-        member.named = sealed.rows.iter().map(|row| row.pack).collect();
-        let own = !sealed.rows.is_empty();
-        content.packs.extend(sealed.rows);
-        let blobs = member.batch.blobs.iter().map(|(key, tree)| blob_entry(*key, tree, ordinal));
-        if own {
-            content.blobs.extend(blobs);
-        } else {
+        let batch = &mut member.batch;
+        let blobs = batch.blobs.iter().map(|(key, tree)| blob_entry(*key, tree, ordinal));
+        let stage = batch.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if stage.packs.is_empty() {
             content.small_blobs.extend(blobs);
+            let leaned = member.share(content, ordinal)?;
+            member.record.leaned.extend(leaned);
+            member.record.leaned.sort_unstable();
+            member.record.leaned.dedup();
+        } else {
+            let blobs: Vec<BlobEntry> = blobs.collect();
+            let entry = |placed: &Placed| {
+                let pack = usize::try_from(placed.pack).ok().and_then(|at| stage.packs.get(at)).ok_or_else(internal)?;
+                Ok(entry(placed, pack.id, placed.offset, ordinal))
+            };
+            let (entries, run) = stage.ledger.sorted(self.disk.as_ref(), &entry, self.entries_in_memory)?;
+            let sealed = self.seal_packs(batch, &member.record, &content.packs, last)?;
+            member.named = sealed.rows.iter().map(|row| row.pack).collect();
+            content.packs.extend(sealed.rows);
+            content.entries.extend(entries);
+            content.runs.extend(run);
+            content.blobs.extend(blobs);
         }
         content.records.push(member.record.clone());
-        let stage = member.batch.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut leaned = DigestSet::default();
-        for placed in &stage.entries {
-            match stage.sealed_id(placed.pack) {
-                Some(pack) => content.entries.push(entry(placed, pack, placed.offset, ordinal)),
-                None if member.late.contains_key(&placed.digest) => {}
-                None => {
-                    if let Some(&at) = content.seen.get(&(placed.digest, placed.kind)) {
-                        // Another batch of this commit stores it; this one leans on it.
-                        if placed.root {
-                            leaned.insert(placed.digest);
-                        }
-                        member.shared.insert(placed.digest, content.small.get(at).map_or(0, |entry| entry.offset));
-                        continue;
-                    }
-                    let from = usize::try_from(placed.offset).map_err(|_| internal())?;
-                    let to =
-                        usize::try_from(placed.offset.saturating_add(placed.frame_len())).map_err(|_| internal())?;
-                    let frame = stage.small.get(from..to).ok_or_else(internal)?;
-                    let offset = (content.frames.len() as u64).saturating_add(crate::format::pack::PACK_HEADER as u64);
-                    content.seen.insert((placed.digest, placed.kind), content.small.len());
-                    content.small.push(entry(placed, Id([0; 16]), offset, ordinal));
-                    content.frames.extend_from_slice(frame);
-                    member.shared.insert(placed.digest, offset);
-                }
-            }
-        }
-        if !leaned.is_empty()
-            && let Some(record) = content.records.last_mut()
-        {
-            record.leaned.extend(leaned);
-            record.leaned.sort_unstable();
-            record.leaned.dedup();
-        }
         Ok(())
-    }
-
-    /// Write the small pack and the segment, sync, name, sync. Returns the id of the small pack.
-    pub(crate) fn publish(&self, mut content: Content, writer: WriterId) -> Result<Option<Id>, Failure> {
-        let id = writer.new_id()?;
-        let mut staged = self.disk.stage().at("stage a segment in", "tmp")?;
-        let mut named = None;
-        let mut pack_len = 0;
-        let has_small = !content.small.is_empty() || !content.small_blobs.is_empty();
-        if has_small {
-            let embedded = content.frames.len() <= SMALL_LIMIT;
-            let pack = if embedded { id } else { writer.new_id()? };
-            let bytes = small_pack(&mut content, pack, embedded)?;
-            let row = PackRow { pack, len: bytes.len() as u64, embedded };
-            if embedded {
-                staged.write_at(&[IoSlice::new(&bytes)], 0).at("write", "segment")?;
-                pack_len = row.len;
-            } else {
-                self.write_pack(&pack, &bytes)?;
-            }
-            content.packs.push(row);
-            named = Some(pack);
-        }
-        let separate = content.packs.iter().any(|row| !row.embedded);
-        let result = self.publish_segment(&mut staged, content, id, pack_len, separate);
-        if let (Err(Failure::Before(_)), Some(pack)) = (&result, named.filter(|pack| *pack != id)) {
-            self.unname(&[pack]);
-        }
-        result.map(|()| named)
-    }
-
-    fn publish_segment(
-        &self,
-        staged: &mut Box<dyn Staged>,
-        mut content: Content,
-        id: Id,
-        pack_len: u64,
-        separate: bool,
-    ) -> Result<(), Failure> {
-        content.entries.sort_unstable_by_key(|entry| (entry.digest, entry.pack, entry.offset));
-        content.blobs.sort_unstable_by_key(|blob| (blob.key, blob.root));
-        content.packs.sort_unstable_by_key(|row| row.pack);
-        let name = SegmentName {
-            id,
-            entries: content.entries.len() as u64,
-            blobs: content.blobs.len() as u64,
-            packs: content.packs.len() as u64,
-            pins: 0,
-            records_len: content.records.iter().fold(0, |sum, record| sum.saturating_add(record.encoded_len() as u64)),
-            pack_len,
-        };
-        let mut writer = SegmentWriter::new(staged.as_ref(), name, 0)?;
-        content.entries.iter().try_for_each(|entry| writer.entry(entry))?;
-        content.blobs.iter().try_for_each(|blob| writer.blob(blob))?;
-        content.packs.iter().try_for_each(|row| writer.pack(row))?;
-        content.records.iter().try_for_each(|record| writer.record(record))?;
-        writer.finish()?;
-        // The segment's bytes are durable before it has a name; and so are the names of the packs that it lists.
-        if separate && !planted("packs-dir-not-synced") {
-            self.disk.sync_dir("packs").at("sync", "packs")?;
-        }
-        self.issue(staged, 0, name)
-    }
-
-    /// Sync a staged segment, name it, sync its folder: the commit point is the name.
-    pub(crate) fn issue(&self, staged: &mut Box<dyn Staged>, level: u8, name: SegmentName) -> Result<(), Failure> {
-        let dir = level_dir(level);
-        let path = format!("{dir}/{name}");
-        staged.sync().at("sync segment", &path)?;
-        if let Err(error) = staged.publish(&path) {
-            let error = Error::io("publish segment", &path, error);
-            // The call failed. If the name is not there it has no effect now; if it is, or nobody can say, it may.
-            return match self.disk.stat(&path) {
-                // On a bucket a request whose answer was lost may still be on its way.
-                Ok(None) if !may_come(&error) => Err(Failure::Before(error)),
-                _ => Err(Failure::After(error)),
-            };
-        }
-        if let Err(error) = self.disk.sync_dir(&dir)
-            && !planted("sync-error-ignored")
-        {
-            let error = Error::io("sync", &dir, error);
-            let _ = self.poison.set(error.clone());
-            return Err(Failure::After(error));
-        }
-        add(&self.counters.commits, 1);
-        // The commit holds. That this process cannot open its segment concerns later look-ups only, which list again.
-        let _ = self.levels.add(level, name);
-        Ok(())
-    }
-
-    /// A pack that is in memory: durable, then named.
-    fn write_pack(&self, id: &Id, bytes: &[u8]) -> Result<()> {
-        let path = pack_path(id);
-        let mut staged = self.disk.stage().at("stage a pack in", "tmp")?;
-        staged.write_at(&[IoSlice::new(bytes)], 0).at("write pack", &path)?;
-        staged.sync().at("sync pack", &path)?;
-        staged.publish(&path).at("publish pack", &path)
     }
 
     /// Step 3, then the results.
@@ -367,31 +223,6 @@ impl Inner {
     }
 }
 
-/// Whether a failed write may have its effect later.
-fn may_come(error: &Error) -> bool {
-    error.io_kind() == Some(std::io::ErrorKind::TimedOut)
-}
-
-/// The small frames of all batches as a complete pack; its entries join the others.
-fn small_pack(content: &mut Content, pack: Id, embedded: bool) -> Result<Vec<u8>> {
-    content.small.iter_mut().for_each(|entry| entry.pack = pack);
-    content.small_blobs.sort_unstable_by_key(|blob| (blob.key, blob.root));
-    let mut footer = Footer {
-        entries: std::mem::take(&mut content.small),
-        blobs: std::mem::take(&mut content.small_blobs),
-        records: content.records.clone(),
-        packs: Vec::new(),
-    };
-    footer.list_packs(pack, embedded, content.packs.iter().copied())?;
-    let mut bytes = Vec::with_capacity(content.frames.len().saturating_add(4096));
-    PackHeader { pack }.encode(&mut bytes);
-    bytes.append(&mut content.frames);
-    footer.encode(pack, &mut bytes)?;
-    content.entries.append(&mut footer.entries);
-    content.blobs.append(&mut footer.blobs);
-    Ok(bytes)
-}
-
 /// A row as its caller sees it.
 fn saved(
     batch: &mut Batch,
@@ -408,7 +239,7 @@ fn saved(
                 (stored, existed) = (0, true);
                 vec![Run { pack: entry.pack, offset: entry.offset, len: frame_len(entry), first: 0, count: 1 }]
             } else {
-                let placed = *stage.find(&key).ok_or_else(internal)?;
+                let placed = stage.ledger.find(&key)?.ok_or_else(internal)?;
                 let place = match stage.sealed_id(placed.pack) {
                     Some(pack) => Some((pack, placed.offset)),
                     None => small_pack.zip(shared.get(&key).copied()),

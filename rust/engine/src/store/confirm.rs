@@ -5,11 +5,10 @@
 use std::sync::Arc;
 
 use super::batch::Batch;
-use super::commit::{Content, Failure};
 use super::known::Leaned;
 use super::locate::What;
-use super::pipeline::lock;
 use super::place::{Ready, fresh};
+use super::publish::{Content, Failure};
 use super::{Inner, Store};
 use crate::cancel::Cancel;
 use crate::digest::{self, Digest};
@@ -33,25 +32,23 @@ impl Inner {
             return Ok(());
         }
         let mut leaned: ByDigest<Id, Leaned> = batch.leaned();
-        {
-            let stage = lock(&batch.stage);
-            for placed in &stage.entries {
-                let pack = stage.sealed_id(placed.pack).or_else(|| own.last().copied());
-                if let Some(pack) = pack {
-                    leaned.entry(pack).or_default().insert((placed.digest, placed.kind));
-                }
-            }
-        }
         self.notes.refresh(self.disk.as_ref())?;
-        if !batch.leaned().is_empty() {
+        if !leaned.is_empty() {
             self.check_index(batch)?;
+        }
+        for pack in own {
+            leaned.entry(*pack).or_default();
         }
         for _ in 0..ROUNDS {
             let mut troubled = Vec::new();
             let snapshot = self.levels.snapshot()?;
             for (pack, needs) in &leaned {
                 if self.notes.is_condemned(pack) || !self.pack_is_there(&snapshot, pack)? {
-                    troubled.push((*pack, needs.clone()));
+                    let mut needs = needs.clone();
+                    if own.contains(pack) {
+                        batch.placed_in(pack, &mut needs)?;
+                    }
+                    troubled.push((*pack, needs));
                 }
             }
             if troubled.is_empty() {
@@ -137,7 +134,13 @@ impl Inner {
             return Err(super::internal());
         };
         header.kind = kind;
-        content.add_small(&header, &encoded.payload)
+        let mut frame = Vec::new();
+        header.encode(&mut frame)?;
+        frame.extend_from_slice(&encoded.payload);
+        let (pack, batch) = (Id([0; 16]), Some(0));
+        let (stored, raw) = (header.stored, header.raw);
+        content.add_frame(Entry { digest: *digest, pack, offset: 0, stored, raw, kind, root: false, batch }, &frame);
+        Ok(())
     }
 }
 
@@ -246,26 +249,6 @@ impl Inner {
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         Ok(u64::try_from(now.saturating_sub(born)).unwrap_or(0))
-    }
-}
-
-impl Content {
-    /// Add a frame to the pack that is made of small frames.
-    pub(crate) fn add_small(&mut self, header: &crate::format::FrameHeader, payload: &[u8]) -> Result<()> {
-        let offset = (self.frames.len() as u64).saturating_add(crate::format::pack::PACK_HEADER as u64);
-        header.encode(&mut self.frames)?;
-        self.frames.extend_from_slice(payload);
-        self.small.push(Entry {
-            digest: header.digest,
-            pack: Id([0; 16]),
-            offset,
-            stored: header.stored,
-            raw: header.raw,
-            kind: header.kind,
-            root: false,
-            batch: Some(0),
-        });
-        Ok(())
     }
 }
 

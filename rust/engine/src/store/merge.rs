@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
 
-use super::commit::Failure;
 use super::packs::pack_path;
+use super::publish::Failure;
 use super::stats::add;
 use super::verify::read_footer;
 use super::{Inner, Store, internal};

@@ -10,6 +10,7 @@ mod feed;
 mod fetch;
 mod frames;
 mod known;
+mod ledger;
 mod listing;
 mod locate;
 mod merge;
@@ -18,6 +19,7 @@ mod open;
 mod packs;
 pub(crate) mod pipeline;
 mod place;
+mod publish;
 mod recipe;
 mod runs;
 mod seal;
@@ -59,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) writable: bool,
     pub(crate) threads: usize,
+    pub(crate) entries_in_memory: usize,
     pub(crate) levels: Levels,
     pub(crate) packs: packs::Packs,
     pub(crate) notes: notes::Notes,

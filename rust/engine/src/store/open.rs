@@ -22,6 +22,8 @@ pub struct OpenOptions {
     pub settings: Settings,
     /// Threads for work that can be shared out; 1 at least.
     pub threads: usize,
+    /// A batch that has placed more chunks than this writes their entries (64 bytes each) to a temporary file.
+    pub entries_in_memory: usize,
 }
 
 /// The settings' file.
@@ -50,6 +52,7 @@ impl Store {
             settings,
             writable: options.write,
             threads: options.threads.max(1),
+            entries_in_memory: options.entries_in_memory.max(1),
             packs: Default::default(),
             notes: Default::default(),
             writer: Mutex::default(),

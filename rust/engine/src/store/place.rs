@@ -78,8 +78,7 @@ impl Placer<'_> {
                 let mut stage = lock(self.stage);
                 let key = header.digest;
                 let size = u64::from(header.raw);
-                if let Some(placed) = stage.find_mut(&key) {
-                    placed.root = true;
+                if stage.ledger.find_root(&key)?.is_some() {
                     return Ok(Row { key, size, stored: 0, existed: true, root: None, runs: Place::Own });
                 }
                 let placed = stage.place(self.store, self.writer, &header, encoded, true, writes)?;
@@ -98,8 +97,8 @@ impl Placer<'_> {
                 (entry.digest, u64::from(entry.raw))
             }
             Ready::Fresh(header, encoded) => {
-                let placed = match stage.find(&header.digest) {
-                    Some(placed) => *placed,
+                let placed = match stage.ledger.find(&header.digest)? {
+                    Some(placed) => placed,
                     None => {
                         let placed = stage.place(self.store, self.writer, &header, encoded, false, writes)?;
                         large.stored = large.stored.saturating_add(placed.frame_len());
@@ -140,7 +139,7 @@ impl Placer<'_> {
         stored: &mut u64,
     ) -> Result<Digest> {
         let digest = digest::hash_node(bytes);
-        if let Some(placed) = stage.find(&digest) {
+        if let Some(placed) = stage.ledger.find(&digest)? {
             runs.push_node(PackRef::Own(placed.pack), placed.offset, placed.frame_len());
             return Ok(digest);
         }

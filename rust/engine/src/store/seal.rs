@@ -57,17 +57,14 @@ impl Inner {
         let mut sealed = Sealed { rows: Vec::with_capacity(packs.len()) };
         let mut named: Vec<Id> = Vec::new();
         let count = packs.len();
-        let mut by_pack: Vec<Vec<Entry>> = vec![Vec::new(); count];
-        for placed in &stage.entries {
-            let at = usize::try_from(placed.pack).map_err(|_| internal())?;
-            if let (Some(list), Some(pack)) = (by_pack.get_mut(at), packs.get(at)) {
-                list.push(entry(placed, pack.id, placed.offset, 0));
-            }
-        }
         let ids: Vec<Id> = packs.iter().map(|pack| pack.id).collect();
         let mut staged = Vec::with_capacity(count);
-        for (at, (pack, mut entries)) in packs.into_iter().zip(by_pack).enumerate() {
-            entries.sort_unstable_by_key(|entry| entry.offset);
+        for (at, pack) in packs.into_iter().enumerate() {
+            let mut entries = Vec::new();
+            stage.each_of(at, &mut |placed| {
+                entries.push(entry(placed, pack.id, placed.offset, 0));
+                Ok(())
+            })?;
             let is_last = at.saturating_add(1) == count;
             let mut footer = Footer { entries, blobs: Vec::new(), records: vec![record.clone()], packs: Vec::new() };
             if is_last {

@@ -4,6 +4,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use super::Inner;
+use super::ledger::Ledger;
 use super::packs::pack_path;
 use crate::Result;
 use crate::codec::Encoded;
@@ -14,7 +15,6 @@ use crate::format::FrameKind;
 use crate::format::frame::{FRAME_HEADER, FrameHeader};
 use crate::format::pack::PackHeader;
 use crate::id::Id;
-use crate::index::by_digest::ByDigest;
 
 /// A batch whose frames take no more than this is committed as one file: its pack stands at the head of its segment.
 pub(crate) const SMALL_LIMIT: usize = 256 * 1024;
@@ -74,21 +74,18 @@ pub(crate) struct Stage {
     pub(crate) sealed: Vec<Id>,
     end: u64,
     pub(crate) small: Vec<u8>,
-    pub(crate) entries: Vec<Placed>,
-    /// The places of what this batch has stored: a digest is stored once.
-    pub(crate) places: ByDigest<Digest, u32>,
+    /// A digest is stored once.
+    pub(crate) ledger: Ledger,
+    /// The row of the ledger that each pack begins with.
+    pub(crate) starts: Vec<u32>,
 }
 
 impl Stage {
-    /// What this batch has stored under a digest.
-    pub(crate) fn find(&self, digest: &Digest) -> Option<&Placed> {
-        self.places.get(digest).and_then(|&at| self.entries.get(usize::try_from(at).ok()?))
-    }
-
-    /// The same, to mark it as a blob of its own.
-    pub(crate) fn find_mut(&mut self, digest: &Digest) -> Option<&mut Placed> {
-        let at = usize::try_from(*self.places.get(digest)?).ok()?;
-        self.entries.get_mut(at)
+    /// Show what stands in one of its packs, by offset.
+    pub(crate) fn each_of(&self, pack: usize, see: &mut dyn FnMut(&Placed) -> Result<()>) -> Result<()> {
+        let Some(&from) = self.starts.get(pack) else { return Ok(()) };
+        let to = self.starts.get(pack.saturating_add(1)).copied().unwrap_or(u32::MAX);
+        self.ledger.each(from, to, see)
     }
 
     /// Decide the place of a frame. Bytes that must be written now are added to `writes`; small batches stay in memory.
@@ -128,9 +125,7 @@ impl Stage {
             kind: header.kind,
             root,
         };
-        let at = u32::try_from(self.entries.len()).map_err(|_| super::internal())?;
-        self.places.insert(header.digest, at);
-        self.entries.push(placed);
+        self.ledger.push(store.disk.as_ref(), placed, store.entries_in_memory, pack != SMALL)?;
         Ok(placed)
     }
 
@@ -149,10 +144,11 @@ impl Stage {
         self.end = head.len() as u64;
         push(writes, &pack, 0, Part::Head(head));
         self.packs.push(pack);
+        self.starts.push(if self.starts.is_empty() { 0 } else { self.ledger.len() });
         let number = self.last_pack();
         if number == 0 {
             // All that was placed so far stood in memory, and stands in this pack now.
-            for entry in &mut self.entries {
+            for entry in self.ledger.recent_mut() {
                 entry.pack = number;
                 entry.offset = entry.offset.saturating_add(start);
             }

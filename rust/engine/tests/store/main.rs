@@ -13,6 +13,7 @@ mod tools;
 mod condemned;
 mod crash;
 mod damage;
+mod giant;
 mod merge;
 mod roundtrip;
 mod survey;

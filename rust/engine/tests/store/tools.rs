@@ -22,7 +22,7 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn options() -> OpenOptions {
-    OpenOptions { write: true, create: true, settings: settings(), threads: 2 }
+    OpenOptions { write: true, create: true, settings: settings(), threads: 2, entries_in_memory: 16 }
 }
 
 pub(crate) fn open(disk: &SimDisk) -> Store {
