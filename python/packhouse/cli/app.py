@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from packhouse.cli import cat, doctor, get, init, logs, ls, metaflow, put, runs, show, stat, verify
+from packhouse.cli import cat, copy, doctor, get, init, logs, ls, metaflow, put, runs, show, stat, verify
 
 __all__ = ["app"]
 
@@ -23,6 +23,7 @@ app.command("init")(init.init)
 app.command("put")(put.put)
 app.command("get")(get.get)
 app.command("cat")(cat.cat)
+app.command("copy")(copy.copy)
 app.command("ls")(ls.ls)
 app.command("stat")(stat.stat)
 app.command("verify")(verify.verify)

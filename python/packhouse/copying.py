@@ -1,0 +1,333 @@
+"""From one store to another: what the other lacks, blobs first and the names that keep them alive last.
+
+Content is copied, not pack files: the destination keeps its own packs, settings and commits, and everything on its way
+is verified as on any load and hashed again as on any save. What was committed there is not sent again, so an
+interrupted copy goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio
+
+from packhouse._engine import Cancel
+from packhouse.blobs import survey
+from packhouse.blobs.opening import core_of
+from packhouse.blobs.progress import ProgressCallback, Tally
+from packhouse.blobs.saving import Saving, save_all
+from packhouse.errors import BlobNotFound, CorruptBlob, InvalidInput
+from packhouse.names import Document, NamedDocument
+
+if TYPE_CHECKING:
+    from packhouse.blobs.core import Core
+    from packhouse.blobs.reader import BlobReader
+    from packhouse.blobs.records import SavedBlob
+    from packhouse.blobs.store import BlobStore
+
+__all__ = ["Copied", "copy_store"]
+
+_LARGE = 8 << 20
+"""Bytes beyond which a blob is copied as a stream, and committed by itself."""
+_STREAMS = 4
+_LOCATED_AT_ONCE = 1_000
+_NAMES_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """What became of a copy."""
+
+    blobs: int
+    """Blobs that were sent."""
+    size: int
+    """Their bytes."""
+    present_blobs: int
+    """Blobs that the destination had."""
+    names: int
+    """Names that were written."""
+    present_names: int
+    """Names that stood for the same document there."""
+    differing_names: tuple[str, ...]
+    """Names that stand for another document there, and were left alone."""
+    damaged_blobs: tuple[str, ...]
+    """Keys whose blobs the source has not whole: they are not at the destination."""
+    damaged_names: tuple[str, ...]
+    """Names that cannot be read, or whose blobs are among the damaged: they are not at the destination."""
+
+
+async def copy_store(
+    source: BlobStore,
+    destination: BlobStore,
+    *,
+    replace: bool = False,
+    check: bool = False,
+    commit_every: int = 256 << 20,
+    progress: ProgressCallback | None = None,
+) -> Copied:
+    """Copy blobs, trees and names that the destination lacks. Done again it sends only what was not committed.
+
+    A blob counts as copied when the destination has it durably and computed the same key; it is pinned there. Damage
+    in the source stops nothing: it is told at the end.
+
+    Args:
+        source: open; is not written to.
+        destination: open for writing.
+        replace: let the source's documents take the place of others of the same name.
+        check: read what the destination has instead of trusting its index; what does not verify is sent anew.
+        commit_every: bytes after which to commit; what an interruption costs at most.
+        progress: called with a `Progress`, of what is sent and what need not be.
+
+    Raises:
+        InvalidInput: `commit_every` is not positive, or both are one store.
+        PackhouseError: reading or writing failed; what was committed stays.
+    """
+    if source.url == destination.url:
+        raise InvalidInput(f"copy: {source.url} is source and destination", kind="option")
+    if commit_every <= 0:
+        raise InvalidInput(f"commit_every is a number of bytes, at least 1, not {commit_every}", kind="option")
+    copying = _Copying(source, destination, check=check, commit_every=commit_every, tally=Tally(progress))
+    await copying.blobs()
+    await copying.names(replace=replace)
+    return copying.told()
+
+
+class _Copying:
+    """One copy on its way."""
+
+    def __init__(
+        self, source: BlobStore, destination: BlobStore, *, check: bool, commit_every: int, tally: Tally
+    ) -> None:
+        self._source = source
+        self._destination = destination
+        self._from: Core = core_of(source)
+        self._to: Core = core_of(destination, "copy")
+        self._check = check
+        self._commit_every = commit_every
+        self._tally = tally
+        self._blobs = self._size = self._present = 0
+        self._names = self._present_names = 0
+        self._differing: list[str] = []
+        self._damaged: dict[str, None] = {}
+        self._damaged_names: list[str] = []
+
+    def told(self) -> Copied:
+        """Sum up."""
+        return Copied(
+            blobs=self._blobs,
+            size=self._size,
+            present_blobs=self._present,
+            names=self._names,
+            present_names=self._present_names,
+            differing_names=tuple(self._differing),
+            damaged_blobs=tuple(self._damaged),
+            damaged_names=tuple(self._damaged_names),
+        )
+
+    async def blobs(self) -> None:
+        """Copy every blob that is listed."""
+        await self._transfer(self._listed())
+
+    async def _listed(self) -> AsyncIterator[list[tuple[str, int]]]:
+        after: str | None = None
+        while found := await survey.page(self._from, after):
+            for start in range(0, len(found), _LOCATED_AT_ONCE):
+                yield [(blob.key, blob.size) for blob in found[start : start + _LOCATED_AT_ONCE]]
+            after = found[-1].key
+
+    async def _transfer(self, groups: AsyncIterator[list[tuple[str, int]]]) -> None:
+        """Copy what the destination lacks of these blobs."""
+        expected: deque[str] = deque()
+
+        async def contents() -> AsyncGenerator[bytes]:
+            async for group in groups:
+                wanted = await self._wanted(group)
+                async with aclosing(self._load([key for key, size in wanted if size <= _LARGE])) as loaded:
+                    async for key, data in loaded:
+                        expected.append(key)
+                        yield data
+                await self._stream([key for key, size in wanted if size > _LARGE])
+
+        async with aclosing(contents()) as found:
+            first = await anext(found, None)
+            if first is None:  # nothing to commit
+                return
+            saving = Saving(
+                self._to,
+                _chain(first, found),
+                commit_every=self._commit_every,
+                pin=True,
+                check=self._check,
+                tally=self._tally,
+            )
+            async with saving as results:
+                async for saved in results:
+                    self._arrived(expected.popleft(), saved)
+
+    async def _wanted(self, group: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Leave out what the destination has."""
+        if self._check:
+            return group
+        there = await _sizes(self._to, [key for key, _ in group])
+        wanted = [blob for blob, size in zip(group, there, strict=True) if size is None]
+        self._present += len(group) - len(wanted)
+        self._tally.add(len(group) - len(wanted), sum(size for _, size in group) - sum(size for _, size in wanted))
+        return wanted
+
+    async def _load(self, keys: list[str]) -> AsyncGenerator[tuple[str, bytes]]:
+        """Load blobs in order; those that cannot be read are noted and left out."""
+        done = 0
+        while done < len(keys):
+            try:
+                async with aclosing(self._source.load_blobs(keys[done:])) as loaded:
+                    async for key, data in loaded:
+                        yield key, data
+                        done += 1
+            except (CorruptBlob, BlobNotFound):
+                self._damaged[keys[done]] = None
+                done += 1
+
+    async def _stream(self, keys: Sequence[str]) -> None:
+        """Copy large blobs, a few side by side, each in a commit that those beside it share."""
+        left = iter(keys)
+        failed: list[Exception] = []
+
+        async def work() -> None:
+            try:
+                for key in left:
+                    await self._stream_one(key)
+            except Exception as error:  # noqa: BLE001 - raised below, not wrapped in a group
+                failed.append(error)
+                tasks.cancel_scope.cancel()
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(min(_STREAMS, len(keys))):
+                tasks.start_soon(work)
+        if failed:
+            raise failed[0]
+
+    async def _stream_one(self, key: str) -> None:
+        try:
+            reader = await self._source.open_read(key)
+        except BlobNotFound:
+            self._damaged[key] = None
+            return
+        async with reader:
+            try:
+                (saved,) = await save_all(self._to, [_pieces(reader)], pin=True, check=self._check, tally=self._tally)
+            except _UnreadableError:
+                self._damaged[key] = None
+                return
+        self._arrived(key, saved)
+
+    def _arrived(self, key: str, saved: SavedBlob) -> None:
+        """Hold what the destination has committed against what was meant."""
+        if saved.key != key:  # sound chunks that together are another content: of a large blob
+            self._damaged[key] = None
+        elif saved.existed:
+            self._present += 1
+        else:
+            self._blobs += 1
+            self._size += saved.size
+
+    async def names(self, *, replace: bool) -> None:
+        """Copy names, whose blobs are there by now."""
+        listing = self._source.names.list()
+        while page := await listing.page(_NAMES_AT_ONCE):
+            ours = await self._documents(page)
+            theirs = await self._destination.names.get_many(ours)
+            new: list[Document] = []
+            changed: list[Document] = []
+            for (name, document), there in zip(ours.items(), theirs, strict=True):
+                if there is None:
+                    new.append(Document(name, document.doc, document.refs))
+                elif (document.doc, document.refs) == (there.doc, there.refs):
+                    self._present_names += 1
+                elif replace:
+                    changed.append(Document(name, document.doc, document.refs, there.version))
+                else:
+                    self._differing.append(name)
+            new, changed = await self._with_blobs(new), await self._with_blobs(changed)
+            self._written(new, await self._destination.names.put_if_absent_many(new))
+            self._written(changed, await self._destination.names.replace_many(changed))
+
+    async def _documents(self, names: list[str]) -> dict[str, NamedDocument]:
+        """Read the source's documents; what is gone meanwhile is left out, what cannot be read is noted."""
+        try:
+            found = await self._source.names.get_many(names)
+        except CorruptBlob:
+            found = [await self._document(name) for name in names]
+        return {name: document for name, document in zip(names, found, strict=True) if document is not None}
+
+    async def _document(self, name: str) -> NamedDocument | None:
+        try:
+            return (await self._source.names.get_many([name]))[0]
+        except CorruptBlob:
+            self._damaged_names.append(name)
+            return None
+
+    async def _with_blobs(self, documents: list[Document]) -> list[Document]:
+        """Return those whose blobs the destination has.
+
+        A blob that was a chunk of a larger one before it was saved itself is in no list: it is copied here.
+        """
+        refs = list({ref: None for document in documents for ref in document.refs})
+        lacking = await self._lacking(refs)
+        if lacking:
+            sizes = await _sizes(self._from, lacking)
+            await self._transfer(_groups([(key, size or 0) for key, size in zip(lacking, sizes, strict=True)]))
+            lacking = await self._lacking(lacking)
+        lost = set(lacking)
+        self._damaged_names += [document.name for document in documents if lost.intersection(document.refs)]
+        return [document for document in documents if not lost.intersection(document.refs)]
+
+    async def _lacking(self, keys: list[str]) -> list[str]:
+        return [key for key, size in zip(keys, await _sizes(self._to, keys), strict=True) if size is None]
+
+    def _written(self, documents: list[Document], versions: Iterable[str | None]) -> None:
+        for document, version in zip(documents, versions, strict=True):
+            if version is None:  # it came into being, or changed, meanwhile
+                self._differing.append(document.name)
+            else:
+                self._names += 1
+
+
+class _UnreadableError(Exception):
+    """The source has a blob not whole."""
+
+
+async def _pieces(reader: BlobReader) -> AsyncIterator[bytes]:
+    """Read a blob; what is wrong with the source is told apart from what is wrong with the destination."""
+    try:
+        async for piece in reader:
+            yield piece
+    except (CorruptBlob, BlobNotFound) as error:
+        raise _UnreadableError from error
+
+
+async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for one in rest:
+        yield one
+
+
+async def _groups(blobs: list[tuple[str, int]]) -> AsyncIterator[list[tuple[str, int]]]:
+    for start in range(0, len(blobs), _LOCATED_AT_ONCE):
+        yield blobs[start : start + _LOCATED_AT_ONCE]
+
+
+async def _sizes(core: Core, keys: list[str]) -> list[int | None]:
+    """Tell the sizes of blobs; None for one that the store has not."""
+    sizes: list[int | None] = []
+    for start in range(0, len(keys), _LOCATED_AT_ONCE):
+        sizes += await _sizes_of(core, [(key, None) for key in keys[start : start + _LOCATED_AT_ONCE]])
+    return sizes
+
+
+async def _sizes_of(core: Core, pairs: list[tuple[str, str | None]]) -> list[int | None]:
+    cancel = Cancel()
+    return await core.jobs.call(lambda: core.engine.locate(pairs, cancel).sizes(), cancel)
