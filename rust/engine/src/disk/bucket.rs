@@ -170,6 +170,10 @@ impl Disk for BucketDisk {
         Ok(Box::new(scratch::Scratch::new()?))
     }
 
+    fn reads_back(&self) -> bool {
+        false
+    }
+
     fn park(&self, bytes: &[u8]) -> io::Result<Box<dyn Parked>> {
         Ok(Box::new(Waiting { objects: Arc::clone(&self.objects), bytes: bytes.to_vec() }))
     }

@@ -94,6 +94,10 @@ pub trait Disk: Send + Sync + Debug {
     fn scratch(&self) -> io::Result<Box<dyn Staged>> {
         self.stage()
     }
+    /// Whether what was written of a staged file can be read back.
+    fn reads_back(&self) -> bool {
+        true
+    }
     /// A new small file with these bytes, which holds no descriptor: a batch may have thousands of them.
     /// Only `sync_all` makes it durable.
     fn park(&self, bytes: &[u8]) -> io::Result<Box<dyn Parked>>;

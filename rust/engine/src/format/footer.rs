@@ -23,7 +23,7 @@ pub struct Footer {
     pub blobs: Vec<BlobEntry>,
     /// The batches that the entries belong to.
     pub records: Vec<BatchRecord>,
-    /// In the last pack of a commit all its packs, itself included, by id; empty in the others.
+    /// In the last pack of a batch all packs that its commit has by then, itself included, by id; empty in the others.
     pub packs: Vec<PackRow>,
 }
 
@@ -56,7 +56,7 @@ impl Footer {
         Ok(())
     }
 
-    /// Make this the footer of a commit's last pack, which lists `others` and itself.
+    /// Make this the footer of a batch's last pack, which lists `others` and itself.
     ///
     /// # Errors
     /// `too-large`: a part that cannot be counted.

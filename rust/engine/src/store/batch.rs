@@ -63,6 +63,15 @@ pub(crate) struct Row {
     pub(crate) existed: bool,
     pub(crate) root: Option<Digest>,
     pub(crate) runs: Place,
+    /// What of it another batch was writing when this one needed it.
+    pub(crate) borrowed: Vec<Digest>,
+}
+
+impl Row {
+    /// One chunk of this batch.
+    pub(crate) fn own(key: Digest, size: u64) -> Self {
+        Self { key, size, stored: 0, existed: false, root: None, runs: Place::Own, borrowed: Vec::new() }
+    }
 }
 
 /// Where a row's blob stands.
@@ -149,6 +158,7 @@ impl Batch {
                     existed: true,
                     root: place.root,
                     runs: Place::Runs(place.runs),
+                    borrowed: Vec::new(),
                 }));
             } else if self.has(&key, item.len() > largest)? || seen.contains_key(&key) {
                 self.rows.push(None);
@@ -184,11 +194,13 @@ impl Batch {
     /// A row for a blob that this batch has stored already, as a blob or as a chunk of one.
     pub(crate) fn repeat(&mut self, key: Digest, size: u64) -> Result<Row> {
         if let Some(tree) = self.blobs.get(&key) {
-            return Ok(Row { key, size, stored: 0, existed: true, root: Some(tree.root), runs: Place::Nowhere });
+            return Ok(Row { existed: true, root: Some(tree.root), runs: Place::Nowhere, ..Row::own(key, size) });
         }
         let stage = self.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
-        stage.ledger.find_root(&key)?.ok_or_else(internal)?;
-        Ok(Row { key, size, stored: 0, existed: true, root: None, runs: Place::Own })
+        if stage.ledger.find_root(&key)?.is_none() {
+            stage.borrowed.get_mut(&key).ok_or_else(internal)?.1 = true;
+        }
+        Ok(Row { existed: true, ..Row::own(key, size) })
     }
 
     /// Reserve the next result for a blob that comes in pieces.

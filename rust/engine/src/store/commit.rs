@@ -12,10 +12,11 @@ use super::stage::{Placed, SMALL};
 use super::stats::add;
 use super::{Inner, Store, internal};
 use crate::cancel::Cancel;
+use crate::codec::Encoded;
 use crate::digest::Digest;
 use crate::format::{BatchRecord, BlobEntry, Entry, Locator, Run};
 use crate::id::Id;
-use crate::index::by_digest::ByDigest;
+use crate::index::by_digest::{ByDigest, DigestSet};
 use crate::{Error, Result};
 
 /// What became of one blob of a batch.
@@ -44,6 +45,8 @@ struct Member {
     late: ByDigest<Digest, Entry>,
     /// Where its small frames stand in the pack that all batches of the commit share.
     shared: ByDigest<Digest, u64>,
+    /// What it borrowed and, in the end, did not find where the lender had put it.
+    astray: DigestSet<Digest>,
 }
 
 impl Member {
@@ -87,13 +90,12 @@ impl Store {
                 Err(error) => fail(slot, error),
             }
         }
+        // Lenders before borrowers: who borrowed leans on what a lender of the same commit has written.
+        members.sort_by_key(|member| member.batch.stage.lock().map_or(0, |stage| stage.borrowed.len()));
         let mut content = Content::default();
         let mut sound = Vec::new();
-        let small = members.iter().any(|member| member.batch.stage.lock().is_ok_and(|stage| !stage.small.is_empty()));
-        let count = members.len();
-        for (at, mut member) in members.into_iter().enumerate() {
-            let last = !small && at.saturating_add(1) == count;
-            match inner.gather(&mut member, &mut content, last) {
+        for mut member in members {
+            match inner.gather(&mut member, &mut content) {
                 Ok(()) => sound.push(member),
                 Err(error) => fail(member.slot, error),
             }
@@ -135,8 +137,15 @@ impl Inner {
             pinned: batch.options.pin,
             leaned: Vec::new(),
         };
-        let mut member =
-            Member { slot, batch, record, named: Vec::new(), late: ByDigest::default(), shared: ByDigest::default() };
+        let mut member = Member {
+            slot,
+            batch,
+            record,
+            named: Vec::new(),
+            late: ByDigest::default(),
+            shared: ByDigest::default(),
+            astray: DigestSet::default(),
+        };
         self.look_again(&mut member)?;
         member.record.leaned = member.batch.leaned_keys();
         if let Some(time) = self.clock(&member.batch) {
@@ -148,7 +157,7 @@ impl Inner {
     /// The store's clock: the time of a file that was just written.
     fn clock(&self, batch: &Batch) -> Option<i64> {
         let stage = batch.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        stage.packs.last().and_then(|pack| pack.staged.modified_ms().ok())
+        stage.packs.last().and_then(|pack| pack.staged().modified_ms().ok())
     }
 
     /// What was saved by others since this batch looked: its frames need not be stored again while they are still in memory.
@@ -170,8 +179,53 @@ impl Inner {
         Ok(())
     }
 
+    /// What a member borrowed: a lender of this commit or an earlier one has it, or it is copied out of the lender's file.
+    fn settle_borrowed(&self, member: &mut Member, content: &Content) -> Result<()> {
+        let Member { batch, record, late, astray, .. } = member;
+        let stage = batch.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if stage.borrowed.is_empty() {
+            return Ok(());
+        }
+        let mut writes = Vec::new();
+        for (digest, (lent, root)) in std::mem::take(&mut stage.borrowed) {
+            let promised = lent.entry();
+            if stage.ledger.find(&digest)?.is_some() {
+                // It came again after the lender was gone, and was stored.
+                if root {
+                    stage.ledger.find_root(&digest)?;
+                }
+                astray.insert(digest);
+                continue;
+            }
+            let there = if content.packs.iter().any(|row| row.pack == promised.pack) {
+                Some(promised)
+            } else {
+                batch.known.chunks(self, promised.kind, &[digest])?.pop().flatten()
+            };
+            if let Some(entry) = there {
+                batch.known.lean(&entry);
+                if root {
+                    batch.known.lean_on_blob(digest);
+                }
+                if (entry.pack, entry.offset) != (promised.pack, promised.offset) {
+                    astray.insert(digest);
+                }
+                late.insert(digest, entry);
+            } else {
+                let (header, payload) = lent.read(self)?;
+                let encoded = Encoded { codec: header.codec, group: header.group, payload: payload.into() };
+                stage.place(self, batch.writer.id, &header, encoded, root, &mut writes)?;
+                astray.insert(digest);
+            }
+        }
+        writes.iter().try_for_each(|write| write.run(self))?;
+        record.leaned = batch.leaned_keys();
+        Ok(())
+    }
+
     /// Seal a member's own packs and add its rows to the commit; when it fails, nothing was added.
-    fn gather(&self, member: &mut Member, content: &mut Content, last: bool) -> Result<()> {
+    fn gather(&self, member: &mut Member, content: &mut Content) -> Result<()> {
+        self.settle_borrowed(member, content)?;
         let ordinal = u32::try_from(content.records.len()).map_err(|_| internal())?;
         let batch = &mut member.batch;
         let blobs = batch.blobs.iter().map(|(key, tree)| blob_entry(*key, tree, ordinal));
@@ -189,7 +243,7 @@ impl Inner {
                 Ok(entry(placed, pack.id, placed.offset, ordinal))
             };
             let (entries, run) = stage.ledger.sorted(self.disk.as_ref(), &entry, self.entries_in_memory)?;
-            let sealed = self.seal_packs(batch, &member.record, &content.packs, last)?;
+            let sealed = self.seal_packs(batch, &member.record, &content.packs)?;
             member.named = sealed.rows.iter().map(|row| row.pack).collect();
             content.packs.extend(sealed.rows);
             content.entries.extend(entries);
@@ -202,7 +256,7 @@ impl Inner {
 
     /// Step 3, then the results.
     fn answer(&self, member: Member, small_pack: Option<Id>) -> Result<Vec<Saved>> {
-        let Member { mut batch, record, named, late, shared, .. } = member;
+        let Member { mut batch, record, named, late, shared, astray, .. } = member;
         let mut own = named;
         own.extend(small_pack);
         if let Err(error) = self.confirm(&batch, &record, &own) {
@@ -210,8 +264,9 @@ impl Inner {
             return Err(uncertain(&error, &batch.id));
         }
         let rows = std::mem::take(&mut batch.rows);
-        let saved =
-            rows.into_iter().map(|row| saved(&mut batch, row.ok_or_else(internal)?, small_pack, &shared, &late));
+        let saved = rows
+            .into_iter()
+            .map(|row| saved(&mut batch, row.ok_or_else(internal)?, small_pack, &shared, &late, &astray));
         let saved: Vec<Saved> = saved.collect::<Result<_>>()?;
         let counters = &self.counters;
         add(&counters.batches, 1);
@@ -230,9 +285,19 @@ fn saved(
     small_pack: Option<Id>,
     shared: &ByDigest<Digest, u64>,
     late: &ByDigest<Digest, Entry>,
+    astray: &DigestSet<Digest>,
 ) -> Result<Saved> {
-    let Row { key, size, mut stored, mut existed, root, runs } = row;
+    let Row { key, size, mut stored, mut existed, root, mut runs, borrowed } = row;
     let stage = batch.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
+    for digest in &borrowed {
+        if astray.contains(digest) {
+            runs = Place::Nowhere;
+        }
+        if let Some(entry) = late.get(digest) {
+            stored = stored.saturating_sub(frame_len(entry));
+        }
+    }
+    existed |= stored == 0 && !borrowed.is_empty();
     let runs = match runs {
         Place::Own => {
             if let (Some(entry), None) = (late.get(&key), root) {

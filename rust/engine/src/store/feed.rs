@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use super::Inner;
 use super::batch::{Batch, GRAIN, Row};
 use super::pipeline::{self, Stations, lock};
-use super::place::{Large, Placer, Ready, fresh};
+use super::place::{Large, Placer, Ready};
 use super::recipe::Tree;
 use super::stage::Write;
 use crate::cancel::Cancel;
@@ -135,7 +135,8 @@ impl<'a> Stations for Feed<'_, 'a> {
         match unit {
             Unit::Small(items) => {
                 let mut encoder = self.placer.store.encoder()?;
-                let ready = items.iter().map(|item| Ok((item.at, fresh(item.key, item.data, &mut encoder)?)));
+                let ready =
+                    items.iter().map(|item| Ok((item.at, self.placer.fresh(item.key, item.data, &mut encoder)?)));
                 Ok(Done::Small(ready.collect::<Result<_>>()?))
             }
             Unit::Chunks { chunks, ends } => Ok(Done::Chunks { chunks: self.placer.prepare(&chunks)?, ends }),
@@ -167,6 +168,6 @@ impl<'a> Stations for Feed<'_, 'a> {
     }
 
     fn after(&self, writes: Vec<Write<'a>>) -> Result<()> {
-        writes.iter().try_for_each(Write::run)
+        writes.iter().try_for_each(|write| write.run(self.placer.store))
     }
 }

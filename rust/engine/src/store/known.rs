@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use super::Inner;
+use super::pending::Lent;
 use super::pipeline::lock;
 use super::place::frame_len;
 use super::recipe::Tree;
@@ -122,6 +123,11 @@ impl Known {
     pub(crate) fn chunks(&self, store: &Inner, kind: FrameKind, digests: &[Digest]) -> Result<Vec<Option<Entry>>> {
         let snapshot = store.levels.snapshot()?;
         digests.iter().map(|digest| self.usable(store, &snapshot, kind, digest)).collect()
+    }
+
+    /// What another batch of this process has written of late, unless this one reads what it leans on.
+    pub(crate) fn borrow(&self, store: &Inner, digest: &Digest) -> Option<Lent> {
+        if self.check { None } else { store.pending.borrow(digest) }
     }
 
     /// Whether the index lists exactly this recipe for a blob.

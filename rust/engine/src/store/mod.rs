@@ -17,6 +17,7 @@ mod merge;
 mod notes;
 mod open;
 mod packs;
+mod pending;
 pub(crate) mod pipeline;
 mod place;
 mod publish;
@@ -65,6 +66,7 @@ pub(crate) struct Inner {
     pub(crate) levels: Levels,
     pub(crate) packs: packs::Packs,
     pub(crate) notes: notes::Notes,
+    pub(crate) pending: pending::Pending,
     pub(crate) writer: Mutex<Option<Arc<writer::Writer>>>,
     /// The failed sync after which this object writes no more.
     pub(crate) poison: OnceLock<Error>,

@@ -55,6 +55,7 @@ impl Store {
             entries_in_memory: options.entries_in_memory.max(1),
             packs: Default::default(),
             notes: Default::default(),
+            pending: Default::default(),
             writer: Mutex::default(),
             poison: OnceLock::new(),
             counters: Default::default(),

@@ -1,11 +1,13 @@
 //! Chunks on their way into a stage: which are known, which are stored, and the recipe that lists them.
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry::Vacant;
 use std::sync::Mutex;
 
 use super::Inner;
 use super::batch::{Place, Row};
 use super::known::Known;
+use super::pending::Lent;
 use super::pipeline::lock;
 use super::recipe::{Builder, Tree};
 use super::runs::{PackRef, Runs};
@@ -23,14 +25,50 @@ pub(crate) enum Ready<'a> {
     Known(Entry),
     /// New to the store.
     Fresh(FrameHeader, Encoded<'a>),
+    /// Another batch of this process has written it.
+    Lent(Lent),
 }
 
 /// A large blob, chunk by chunk.
 #[derive(Debug, Default)]
 pub(crate) struct Large {
     pub(crate) builder: Builder,
+    laid: Laid,
+}
+
+/// Where its chunks and nodes stand, and what they took.
+#[derive(Debug, Default)]
+struct Laid {
     runs: Runs,
     stored: u64,
+    borrowed: Vec<Digest>,
+}
+
+impl Laid {
+    fn own(&mut self, placed: &Placed) {
+        self.push(PackRef::Own(placed.pack), placed.offset, placed.frame_len(), placed.kind);
+    }
+
+    fn known(&mut self, entry: &Entry) {
+        self.push(PackRef::Known(entry.pack), entry.offset, frame_len(entry), entry.kind);
+    }
+
+    /// It stands there if the lender is committed.
+    fn lent(&mut self, stage: &mut Stage, lent: Lent) {
+        self.known(&lent.entry());
+        if let Vacant(free) = stage.borrowed.entry(lent.placed.digest) {
+            self.stored = self.stored.saturating_add(lent.placed.frame_len());
+            self.borrowed.push(lent.placed.digest);
+            free.insert((lent, false));
+        }
+    }
+
+    fn push(&mut self, pack: PackRef, offset: u64, length: u64, kind: FrameKind) {
+        match kind {
+            FrameKind::Chunk => self.runs.push(pack, offset, length),
+            FrameKind::Node => self.runs.push_node(pack, offset, length),
+        }
+    }
 }
 
 /// Where chunks are placed: one batch's stage.
@@ -53,9 +91,22 @@ impl Placer<'_> {
             .zip(chunks)
             .map(|((digest, known), chunk)| match known {
                 Some(entry) => Ok(Ready::Known(entry)),
-                None => fresh(*digest, chunk, &mut encoder),
+                None => self.fresh(*digest, chunk, &mut encoder),
             })
             .collect()
+    }
+
+    /// Encode a chunk that is not in the index, unless another batch of this process has it already.
+    pub(crate) fn fresh<'a>(
+        &self,
+        digest: Digest,
+        chunk: &'a [u8],
+        encoder: &mut crate::codec::Encoder,
+    ) -> Result<Ready<'a>> {
+        match self.known.borrow(self.store, &digest) {
+            Some(lent) => Ok(Ready::Lent(lent)),
+            None => fresh(digest, chunk, encoder),
+        }
     }
 
     /// Place a blob that is one chunk and new.
@@ -72,6 +123,20 @@ impl Placer<'_> {
                     existed: true,
                     root: None,
                     runs: Place::Runs(runs),
+                    borrowed: Vec::new(),
+                })
+            }
+            Ready::Lent(lent) => {
+                let mut stage = lock(self.stage);
+                let Placed { digest: key, raw, .. } = lent.placed;
+                let row = |existed, stored| Row { stored, existed, ..Row::own(key, u64::from(raw)) };
+                if stage.ledger.find_root(&key)?.is_some() {
+                    return Ok(row(true, 0));
+                }
+                let stored = lent.placed.frame_len();
+                Ok(match stage.borrowed.insert(key, (lent, true)) {
+                    Some(_) => row(true, 0),
+                    None => row(false, stored),
                 })
             }
             Ready::Fresh(header, encoded) => {
@@ -79,10 +144,10 @@ impl Placer<'_> {
                 let key = header.digest;
                 let size = u64::from(header.raw);
                 if stage.ledger.find_root(&key)?.is_some() {
-                    return Ok(Row { key, size, stored: 0, existed: true, root: None, runs: Place::Own });
+                    return Ok(Row { existed: true, ..Row::own(key, size) });
                 }
                 let placed = stage.place(self.store, self.writer, &header, encoded, true, writes)?;
-                Ok(Row { key, size, stored: placed.frame_len(), existed: false, root: None, runs: Place::Own })
+                Ok(Row { stored: placed.frame_len(), ..Row::own(key, size) })
             }
         }
     }
@@ -93,67 +158,73 @@ impl Placer<'_> {
         let (digest, len) = match ready {
             Ready::Known(entry) => {
                 self.known.lean(&entry);
-                large.runs.push(PackRef::Known(entry.pack), entry.offset, frame_len(&entry));
+                large.laid.known(&entry);
                 (entry.digest, u64::from(entry.raw))
+            }
+            Ready::Lent(lent) => {
+                let Placed { digest, raw, .. } = lent.placed;
+                match stage.ledger.find(&digest)? {
+                    Some(placed) => large.laid.own(&placed),
+                    None => large.laid.lent(&mut stage, lent),
+                }
+                (digest, u64::from(raw))
             }
             Ready::Fresh(header, encoded) => {
                 let placed = match stage.ledger.find(&header.digest)? {
                     Some(placed) => placed,
                     None => {
                         let placed = stage.place(self.store, self.writer, &header, encoded, false, writes)?;
-                        large.stored = large.stored.saturating_add(placed.frame_len());
+                        large.laid.stored = large.laid.stored.saturating_add(placed.frame_len());
                         placed
                     }
                 };
-                large.runs.push(PackRef::Own(placed.pack), placed.offset, placed.frame_len());
+                large.laid.own(&placed);
                 (header.digest, u64::from(header.raw))
             }
         };
-        let Large { builder, runs, stored } = large;
-        builder.push(digest, len, &mut |bytes| self.node(&mut stage, bytes, writes, runs, stored))
+        let Large { builder, laid } = large;
+        builder.push(digest, len, &mut |bytes| self.node(&mut stage, bytes, writes, laid))
     }
 
     /// Close a large blob's recipe.
     pub(crate) fn finish(&self, key: Digest, large: Large, writes: &mut Vec<Write<'_>>) -> Result<(Row, Tree)> {
-        let Large { builder, mut runs, mut stored } = large;
+        let Large { builder, mut laid } = large;
         let mut stage = lock(self.stage);
-        let tree = builder.finish(&mut |bytes| self.node(&mut stage, bytes, writes, &mut runs, &mut stored))?;
+        let tree = builder.finish(&mut |bytes| self.node(&mut stage, bytes, writes, &mut laid))?;
         drop(stage);
         let row = Row {
             key,
             size: tree.size,
-            stored,
+            stored: laid.stored,
             existed: false,
             root: Some(tree.root),
-            runs: Place::Runs(runs.finish()),
+            runs: Place::Runs(laid.runs.finish()),
+            borrowed: laid.borrowed,
         };
         Ok((row, tree))
     }
 
-    fn node(
-        &self,
-        stage: &mut Stage,
-        bytes: &[u8],
-        writes: &mut Vec<Write<'_>>,
-        runs: &mut Runs,
-        stored: &mut u64,
-    ) -> Result<Digest> {
+    fn node(&self, stage: &mut Stage, bytes: &[u8], writes: &mut Vec<Write<'_>>, laid: &mut Laid) -> Result<Digest> {
         let digest = digest::hash_node(bytes);
         if let Some(placed) = stage.ledger.find(&digest)? {
-            runs.push_node(PackRef::Own(placed.pack), placed.offset, placed.frame_len());
+            laid.own(&placed);
             return Ok(digest);
         }
         if let Some(Some(entry)) = self.known.chunks(self.store, FrameKind::Node, &[digest])?.first() {
             self.known.lean(entry);
-            runs.push_node(PackRef::Known(entry.pack), entry.offset, frame_len(entry));
+            laid.known(entry);
+            return Ok(digest);
+        }
+        if let Some(lent) = self.known.borrow(self.store, &digest) {
+            laid.lent(stage, lent);
             return Ok(digest);
         }
         // Digests do not compress.
         let encoded = Encoded { codec: Codec::Raw, group: 0, payload: Cow::Owned(bytes.to_vec()) };
         let header = header(FrameKind::Node, digest, bytes.len(), &encoded)?;
         let placed: Placed = stage.place(self.store, self.writer, &header, encoded, false, writes)?;
-        *stored = stored.saturating_add(placed.frame_len());
-        runs.push_node(PackRef::Own(placed.pack), placed.offset, placed.frame_len());
+        laid.stored = laid.stored.saturating_add(placed.frame_len());
+        laid.own(&placed);
         Ok(digest)
     }
 }

@@ -1,7 +1,6 @@
 //! Staged packs made whole and durable: footer, sync, name.
 
 use std::io::IoSlice;
-use std::sync::Arc;
 
 use super::batch::Batch;
 use super::packs::pack_path;
@@ -42,16 +41,10 @@ pub(crate) struct Sealed {
 
 impl Inner {
     /// Write the footers of a batch's own packs, sync the packs and name them. `others` are packs of the same commit that were
-    /// sealed before; the last pack lists all of them when `last` says that no other pack of this commit follows.
+    /// sealed before: the last pack lists them and its own.
     ///
     /// When it fails, what it named is removed again: nothing refers to it.
-    pub(crate) fn seal_packs(
-        &self,
-        batch: &mut Batch,
-        record: &BatchRecord,
-        others: &[PackRow],
-        last: bool,
-    ) -> Result<Sealed> {
+    pub(crate) fn seal_packs(&self, batch: &mut Batch, record: &BatchRecord, others: &[PackRow]) -> Result<Sealed> {
         let stage = batch.stage.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         let packs = std::mem::take(&mut stage.packs);
         let mut sealed = Sealed { rows: Vec::with_capacity(packs.len()) };
@@ -70,17 +63,17 @@ impl Inner {
             if is_last {
                 footer.blobs = batch.blobs.iter().map(|(key, tree)| blob_entry(*key, tree, 0)).collect();
                 footer.blobs.sort_unstable_by_key(|blob| (blob.key, blob.root));
-            }
-            if is_last && last {
                 footer.list_packs(pack.id, false, others.iter().chain(&sealed.rows).copied())?;
             }
             sealed.rows.push(PackRow { pack: pack.id, len: footer.pack_len().ok_or_else(internal)?, embedded: false });
-            staged.push(write_footer(pack, &footer)?);
+            write_footer(&pack, &footer)?;
+            staged.push(pack);
         }
-        let result = staged.into_iter().try_for_each(|mut pack| {
+        let result = staged.into_iter().try_for_each(|pack| {
             let path = pack_path(&pack.id);
-            pack.staged.sync().at("sync pack", &path)?;
-            pack.staged.publish(&path).at("publish pack", &path)?;
+            let mut file = pack.alone();
+            file.sync().at("sync pack", &path)?;
+            file.publish(&path).at("publish pack", &path)?;
             named.push(pack.id);
             Ok::<(), Error>(())
         });
@@ -110,13 +103,11 @@ impl Inner {
     }
 }
 
-fn write_footer(pack: Arc<PackFile>, footer: &Footer) -> Result<PackFile> {
-    let pack = Arc::into_inner(pack).ok_or_else(internal)?;
+fn write_footer(pack: &PackFile, footer: &Footer) -> Result<()> {
     let mut bytes = Vec::new();
     footer.encode(pack.id, &mut bytes)?;
     let end = footer.entries.last().map(Entry::end).ok_or_else(internal)?;
-    pack.staged.write_at(&[IoSlice::new(&bytes)], end).at("write pack", &pack.id.to_string())?;
-    Ok(pack)
+    pack.staged().write_at(&[IoSlice::new(&bytes)], end).at("write pack", &pack.id.to_string())
 }
 
 impl Stage {

@@ -1,11 +1,12 @@
 //! What a batch has stored but not committed: frames in memory while it is small, in staged packs once it is not.
 
 use std::io::IoSlice;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Inner;
 use super::ledger::Ledger;
 use super::packs::pack_path;
+use super::pending::Lent;
 use crate::Result;
 use crate::codec::Encoded;
 use crate::digest::Digest;
@@ -15,6 +16,7 @@ use crate::format::FrameKind;
 use crate::format::frame::{FRAME_HEADER, FrameHeader};
 use crate::format::pack::PackHeader;
 use crate::id::Id;
+use crate::index::by_digest::ByDigest;
 
 /// A batch whose frames take no more than this is committed as one file: its pack stands at the head of its segment.
 pub(crate) const SMALL_LIMIT: usize = 256 * 1024;
@@ -29,7 +31,19 @@ const PIECES: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct PackFile {
     pub(crate) id: Id,
-    pub(crate) staged: Box<dyn Staged>,
+    /// Written and read by many; one syncs and names it.
+    staged: RwLock<Box<dyn Staged>>,
+}
+
+impl PackFile {
+    pub(crate) fn staged(&self) -> RwLockReadGuard<'_, Box<dyn Staged>> {
+        self.staged.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To sync and name it.
+    pub(crate) fn alone(&self) -> RwLockWriteGuard<'_, Box<dyn Staged>> {
+        self.staged.write().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Where a frame of this batch stands.
@@ -59,6 +73,7 @@ pub(crate) struct Write<'a> {
     pack: Arc<PackFile>,
     offset: u64,
     parts: Vec<Part<'a>>,
+    frames: Vec<Placed>,
 }
 
 enum Part<'a> {
@@ -78,6 +93,8 @@ pub(crate) struct Stage {
     pub(crate) ledger: Ledger,
     /// The row of the ledger that each pack begins with.
     pub(crate) starts: Vec<u32>,
+    /// What another batch of this process is writing and this one needs, too; whether as a blob of its own.
+    pub(crate) borrowed: ByDigest<Digest, (Lent, bool)>,
 }
 
 impl Stage {
@@ -112,8 +129,6 @@ impl Stage {
             }
             let offset = self.end;
             self.end = offset.saturating_add(frame as u64);
-            let pack = self.packs.last().map(Arc::clone).ok_or_else(super::internal)?;
-            push(writes, &pack, offset, Part::Frame(bytes, encoded));
             (self.last_pack(), offset)
         };
         let placed = Placed {
@@ -125,6 +140,10 @@ impl Stage {
             kind: header.kind,
             root,
         };
+        if pack != SMALL {
+            let file = self.packs.last().ok_or_else(super::internal)?;
+            push(writes, file, offset, Part::Frame(bytes, encoded), &[placed]);
+        }
         self.ledger.push(store.disk.as_ref(), placed, store.entries_in_memory, pack != SMALL)?;
         Ok(placed)
     }
@@ -136,14 +155,13 @@ impl Stage {
     fn open_pack(&mut self, store: &Inner, writer: crate::WriterId, writes: &mut Vec<Write<'_>>) -> Result<()> {
         let id = writer.new_id()?;
         let staged = store.disk.stage_for(&pack_path(&id)).at("stage a pack in", "tmp")?;
-        let pack = Arc::new(PackFile { id, staged });
+        let pack = Arc::new(PackFile { id, staged: RwLock::new(staged) });
         let mut head = Vec::with_capacity(self.small.len().saturating_add(32));
         PackHeader { pack: id }.encode(&mut head);
         let start = head.len() as u64;
         head.append(&mut self.small);
         self.end = head.len() as u64;
-        push(writes, &pack, 0, Part::Head(head));
-        self.packs.push(pack);
+        self.packs.push(Arc::clone(&pack));
         self.starts.push(if self.starts.is_empty() { 0 } else { self.ledger.len() });
         let number = self.last_pack();
         if number == 0 {
@@ -153,24 +171,25 @@ impl Stage {
                 entry.offset = entry.offset.saturating_add(start);
             }
         }
+        let moved = if number == 0 { self.ledger.recent() } else { &[] };
+        push(writes, &pack, 0, Part::Head(head), moved);
         Ok(())
     }
 }
 
-fn push<'a>(writes: &mut Vec<Write<'a>>, pack: &Arc<PackFile>, offset: u64, part: Part<'a>) {
-    if let Some(last) = writes.last_mut()
-        && Arc::ptr_eq(&last.pack, pack)
-        && last.parts.len() < PIECES / 2
-    {
-        last.parts.push(part);
-        return;
-    }
-    writes.push(Write { pack: Arc::clone(pack), offset, parts: vec![part] });
+/// Neighbours in one pack are written together.
+fn push<'a>(writes: &mut Vec<Write<'a>>, pack: &Arc<PackFile>, offset: u64, part: Part<'a>, placed: &[Placed]) {
+    let joins = |last: &mut Write<'a>| Arc::ptr_eq(&last.pack, pack) && last.parts.len() < PIECES / 2;
+    let fresh = || Write { pack: Arc::clone(pack), offset, parts: Vec::new(), frames: Vec::new() };
+    let mut write = writes.pop_if(joins).unwrap_or_else(fresh);
+    write.parts.push(part);
+    write.frames.extend_from_slice(placed);
+    writes.push(write);
 }
 
 impl Write<'_> {
-    /// Write it, and let the system begin to write it out.
-    pub(crate) fn run(&self) -> Result<()> {
+    /// Write it, let the system begin to write it out, and offer its frames to other batches.
+    pub(crate) fn run(&self, store: &Inner) -> Result<()> {
         let mut pieces = Vec::with_capacity(self.parts.len().saturating_mul(2));
         for part in &self.parts {
             match part {
@@ -182,8 +201,12 @@ impl Write<'_> {
             }
         }
         let len = pieces.iter().fold(0_u64, |sum, piece| sum.saturating_add(piece.len() as u64));
-        self.pack.staged.write_at(&pieces, self.offset).at("write pack", &self.pack.id.to_string())?;
-        self.pack.staged.start_writeback(self.offset, len);
+        let staged = self.pack.staged();
+        staged.write_at(&pieces, self.offset).at("write pack", &self.pack.id.to_string())?;
+        staged.start_writeback(self.offset, len);
+        if store.disk.reads_back() {
+            store.pending.offer(&self.pack, &self.frames);
+        }
         Ok(())
     }
 }

@@ -89,7 +89,7 @@ impl Stream {
         }
         let mut writes = Vec::new();
         let (mut row, tree) = placer(batch).finish(key, self.large, &mut writes)?;
-        writes.iter().try_for_each(Write::run)?;
+        writes.iter().try_for_each(|write| write.run(&batch.store))?;
         let listed = batch.known.blob_is_listed(&batch.store, &key, &tree)?;
         if listed && row.stored == 0 {
             row.existed = true;
@@ -170,6 +170,6 @@ impl<'a> Stations for Run<'_, '_, 'a> {
     }
 
     fn after(&self, writes: Self::Rest) -> Result<()> {
-        writes.iter().try_for_each(Write::run)
+        writes.iter().try_for_each(|write| write.run(self.placer.store))
     }
 }

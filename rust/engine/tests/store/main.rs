@@ -16,4 +16,5 @@ mod damage;
 mod giant;
 mod merge;
 mod roundtrip;
+mod share;
 mod survey;
