@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benches import data
-from benches.peers import DROP_IN, MACHINE, OURS
+from benches.peers import BUCKET, DROP_IN, MACHINE, OURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -175,6 +175,26 @@ def _metaflow(results: Results) -> Iterator[Verdict]:
             )
 
 
+def _bucket(results: Results) -> Iterator[Verdict]:
+    def ahead(case: str, variant: str, metric: str) -> float | None:
+        return results.ratio(case, variant, (BUCKET, metric), ("obstore-bucket", metric))
+
+    for variant in results.variants("bucket"):
+        if variant == "20ms/10KiB":
+            for what, metric, bound in (("put", "save_blobs", 25), ("get", "load_blobs", 25), ("1 %", "part_blobs", 1)):
+                value = ahead("bucket", variant, metric)
+                yield Verdict(f"bucket ÷ obstore: {what}", variant, value, bound, at_least=True)
+        elif variant.endswith("/4MiB"):
+            for what, metric in (("put", "save_mbs"), ("get", "load_mbs")):
+                yield Verdict(
+                    f"bucket ÷ obstore: {what}", variant, ahead("bucket", variant, metric), 0.9, at_least=True
+                )
+    for variant in results.variants("static"):
+        if variant == "4MiB":
+            value = ahead("static", variant, "load_mbs")
+            yield Verdict("nginx ÷ obstore: get", variant, value, 0.9, at_least=True)
+
+
 _JUDGES: tuple[Callable[[Results], Iterator[Verdict]], ...] = (
     _first_save,
     _save_again,
@@ -187,4 +207,5 @@ _JUDGES: tuple[Callable[[Results], Iterator[Verdict]], ...] = (
     _names,
     _tasks,
     _metaflow,
+    _bucket,
 )

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import httpx
 import pytest
 
 from benches import data, peers
+from benches.delaying import delayed
 from benches.goals import verdicts
 from benches.results import Results
 from benches.task import Outcome, Task
+from tests.hostile.server import Talk, answer, hostile
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -53,6 +57,34 @@ def test_a_bench_run_ends_with_figures_and_a_picture(tmp_path: Path) -> None:
     assert results.ratio("batch", "random/10KiB", (peer, "save_mbs"), (peers.MACHINE, "save_limit_mbs"))
     assert ET.parse(picture).getroot().tag.endswith("svg")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("scratch-")] == []
+
+
+@pytest.mark.parametrize("case", ["bucket", "static"])
+def test_a_batch_in_a_bucket_is_measured(case: str, tmp_path: Path) -> None:
+    variant = "20ms/10KiB" if case == "bucket" else "10KiB"
+    ended = _bench(tmp_path, "--cases", case, "--variants", variant, "--peers", peers.BUCKET)
+    results = Results.read(tmp_path / "r.json")
+    error = results.error(case, variant, peers.BUCKET) or ""
+    if error.startswith("not offered"):
+        pytest.skip(error)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert (results.median(case, variant, peers.BUCKET, "load_blobs") or 0) > 0
+    if case == "bucket":
+        assert (results.median(case, variant, peers.BUCKET, "save_requests") or 0) > 0
+
+
+def test_the_proxy_holds_answers_back_and_counts_what_is_asked() -> None:
+    def serve(talk: Talk) -> None:
+        for _ in talk.requests():
+            talk.send(answer(200, b"x" * 300_000))
+
+    with hostile(serve) as server, delayed(server.port, 0.05) as proxy, httpx.Client(trust_env=False) as client:
+        for number, method in enumerate(("GET", "PUT", "GET")):
+            started = time.perf_counter()
+            got = client.request(method, f"http://127.0.0.1:{proxy.port}/", content=b"\r\n\r\n" * 50_000)
+            assert len(got.content) == 300_000
+            assert time.perf_counter() - started >= 0.05
+            assert proxy.requests() == 1, number
 
 
 def test_what_failed_is_said_and_fails_the_run(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ _MODULES = {
     "versions": "versions",
     "memory": "memory",
     "loop-gap": "loop_gap",
+    "bucket": "bucket",
+    "static": "static",
     "task-artifacts": "task_artifacts",
     "task-listing": "task_listing",
     "lookups": "lookups",

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 OURS = "packhouse"
 DROP_IN = "metaflow-drop-in"
 """Ours too: only the cases about it have it as a peer, unless it is asked for by name."""
+BUCKETS = ("packhouse-bucket", "obstore-bucket", "boto3-bucket")
+"""Those that keep blobs in a bucket: only the cases about buckets have them as peers."""
+BUCKET = BUCKETS[0]
+"""Ours among them."""
 MACHINE = "machine"
 """Not a peer: under this name stand the machine's limits, measured beside every case."""
 
@@ -24,6 +28,9 @@ _PLACES = {
     "diskcache": "diskcache_cache:DiskCache",
     "fsspec": "fsspec_local:FsspecLocal",
     "restic": "restic_backup:Restic",
+    "packhouse-bucket": "bucket_packhouse:PackhouseBucket",
+    "obstore-bucket": "bucket_obstore:ObstoreBucket",
+    "boto3-bucket": "bucket_boto3:Boto3Bucket",
 }
 
 NAMES = tuple(_PLACES)

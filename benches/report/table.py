@@ -23,7 +23,7 @@ def show(results: Results, console: Console) -> None:
     for name in cases.NAMES:
         if results.variants(name):
             console.print(_case_table(results, cases.find(name)))
-    ours = {peers.OURS, peers.DROP_IN} & set(results.packages)
+    ours = {peers.OURS, peers.DROP_IN, peers.BUCKET} & set(results.packages)
     judged = verdicts(results) if results.scale != "tiny" and ours else []
     if judged:
         console.print(_goal_table(judged, results.scale))
@@ -62,7 +62,9 @@ def _case_table(results: Results, case: Case) -> Table:
             error = results.error(case.name, variant, peer)
             if error is not None and not any(cells):
                 cells[0] = error
-            table.add_row(*data, peers.find(peer).label, *cells, style="bold" if peer == peers.OURS else "")
+            table.add_row(
+                *data, peers.find(peer).label, *cells, style="bold" if peer in (peers.OURS, peers.BUCKET) else ""
+            )
     return table
 
 

@@ -11,9 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["ServerFailed", "free_ports", "guarded", "wait_until"]
+__all__ = ["ServerFailed", "ServerMissing", "free_ports", "guarded", "wait_until"]
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class ServerMissing(RuntimeError):
+    """The server cannot be had on this machine."""
 
 
 class ServerFailed(RuntimeError):

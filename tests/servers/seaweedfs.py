@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packhouse.objects.s3.signing import UNSIGNED, Credentials, sign_headers
-from tests.servers.running import ROOT, free_ports, guarded, wait_until
+from tests.servers.running import ROOT, ServerMissing, free_ports, guarded, wait_until
 
 __all__ = ["SECRET", "Bucket", "ServerMissing", "install", "seaweedfs"]
 
@@ -26,10 +26,6 @@ BUCKET = "packhouse"
 ACCESS = "test-access"
 SECRET = "test-secret-key-that-must-never-show"
 _PLACE = ROOT / ".venv" / "servers"
-
-
-class ServerMissing(RuntimeError):
-    """The server cannot be had on this machine."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,64 @@
+"""obstore in a bucket: its native client."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from obstore.store import S3Store
+
+from benches.peers.buckets import OnePerBlob, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    from benches.peers.contract import Take
+
+_HASH_IN_THREAD = 1 << 20
+
+
+class ObstoreBucket(OnePerBlob):
+    """`put_async` and `get_async`, so many at a time as is fastest; large blobs are hashed in a thread."""
+
+    label = "obstore (bucket)"
+    distributions = ("obstore", "blake3")
+    blocks = False
+
+    async def open(self) -> None:
+        place = self.place
+        signed = {"access_key_id": place.access, "secret_access_key": place.secret}
+        self._store: Any = S3Store(
+            place.bucket,
+            prefix="theirs",
+            endpoint=place.endpoint,
+            region="us-east-1",
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True},
+            **(signed if place.access else {"skip_signature": True}),
+        )
+
+    async def save(self, blobs: Sequence[bytes]) -> list[str]:
+        keys = [""] * len(blobs)
+
+        async def save(job: tuple[int, bytes]) -> None:
+            at, blob = job
+            keys[at] = await asyncio.to_thread(key_of, blob) if len(blob) >= _HASH_IN_THREAD else key_of(blob)
+            await self._store.put_async(keys[at], blob)
+
+        await self._all(save, list(enumerate(blobs)))
+        return keys
+
+    async def load(self, keys: Sequence[str], take: Take) -> None:
+        async def load(key: str) -> None:
+            take(await (await self._store.get_async(key)).bytes_async())
+
+        await self._all(load, keys)
+
+    async def _all(self, do: Callable[[Any], Awaitable[None]], jobs: Sequence[object]) -> None:
+        left = iter(jobs)
+
+        async def work(left: Iterator[object]) -> None:
+            for job in left:
+                await do(job)
+
+        await asyncio.gather(*(work(left) for _ in range(self.in_flight)))

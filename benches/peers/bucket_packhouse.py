@@ -1,0 +1,64 @@
+"""Ours in a bucket."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import packhouse
+from benches.peers.buckets import BucketPeer
+from packhouse.objects.s3 import S3Options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from benches.peers.contract import Take
+    from packhouse import SavedBlob
+
+
+class PackhouseBucket(BucketPeer):
+    """`packhouse.open("s3://…")`, default options; blobs are loaded by what `save_blobs` returned."""
+
+    label = "packhouse (bucket)"
+    distributions = ("packhouse",)
+    verifies = "BLAKE3"
+    blocks = False
+    tunable = False
+
+    async def open(self) -> None:
+        self._saved: dict[str, SavedBlob] = getattr(self, "_saved", {})
+        self._exits = AsyncExitStack()
+        mode: Any = "a" if self.place.access else "r"
+        options = packhouse.StoreOptions(bucket=self._options())
+        opened = packhouse.open(f"s3://{self.place.bucket}/ours", mode=mode, options=options)
+        self._store = await self._exits.enter_async_context(opened)
+
+    def _options(self) -> S3Options:
+        place = self.place
+        return S3Options(
+            endpoint=place.endpoint,
+            region="us-east-1",
+            anonymous=not place.access,
+            access_key_id=place.access or None,
+            secret_access_key=place.secret or None,
+        )
+
+    async def close(self) -> None:
+        await self._exits.aclose()
+
+    async def save(self, blobs: Sequence[bytes]) -> list[str]:
+        saved = await self._store.save_blobs(blobs, len_hint=len(blobs))
+        self._saved.update((blob.key, blob) for blob in saved)
+        return [blob.key for blob in saved]
+
+    async def load(self, keys: Sequence[str], take: Take) -> None:
+        async for loaded in self._store.load_blobs([self._saved[key] for key in keys], ordered=False):
+            take(loaded.data)
+            del loaded
+
+    async def lay_out(self, folder: Path, blobs: Sequence[bytes]) -> list[str]:
+        async with packhouse.open(folder / "ours") as store:
+            saved = await store.save_blobs(blobs)
+        self._saved = {blob.key: blob for blob in saved}
+        return [blob.key for blob in saved]

@@ -1,0 +1,45 @@
+"""Programs of Debian's own packages, unpacked into a folder: no root, nothing installed into the system."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.servers.running import ROOT, ServerMissing
+
+__all__ = ["unpacked"]
+
+_PLACE = ROOT / ".venv" / "servers"
+
+
+def unpacked(name: str, program: str, packages: Sequence[str]) -> Path:
+    """Return the folder that a program's packages were unpacked into, fetched if they are not there yet.
+
+    Args:
+        name: of the folder.
+        program: a path in it, by which to see that it is whole.
+        packages: what to fetch; what they depend on is not.
+
+    Raises:
+        ServerMissing: this is no Debian, or they cannot be fetched.
+    """
+    place = _PLACE / name
+    if (place / program).exists():
+        return place
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise ServerMissing(f"no {name}: its packages are Debian's, and this is none")
+    fetched = _PLACE / f"{name}.fetched"
+    shutil.rmtree(fetched, ignore_errors=True)
+    fetched.mkdir(parents=True)
+    try:
+        command = ["apt-get", "-qq", "download", *packages]
+        done = subprocess.run(command, cwd=fetched, capture_output=True, text=True, check=False, timeout=300)
+        for package in fetched.glob("*.deb"):
+            subprocess.run(["dpkg-deb", "--extract", package, place], capture_output=True, check=False, timeout=100)
+    finally:
+        shutil.rmtree(fetched, ignore_errors=True)
+    if not (place / program).exists():
+        raise ServerMissing(f"{name} could not be fetched: {done.stderr[-300:].strip()}")
+    return place

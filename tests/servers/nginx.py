@@ -1,0 +1,79 @@
+"""nginx, serving a folder's files: what a client can do when the server is not the limit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from tests.servers.debian import unpacked
+from tests.servers.running import free_ports, guarded, wait_until
+
+__all__ = ["list_bucket", "nginx"]
+
+_CONFIGURATION = """
+{user} daemon off; worker_processes 1; pid {here}/pid; error_log {here}/errors;
+events {{ worker_connections 512; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
+  client_body_temp_path {here}/a; proxy_temp_path {here}/b; fastcgi_temp_path {here}/c;
+  uwsgi_temp_path {here}/d; scgi_temp_path {here}/e;
+  server {{
+    listen 127.0.0.1:{port}; root {root};
+    location = /bucket/ {{ default_type application/xml; try_files /lists/$arg_prefix =404; }}
+  }}
+}}
+"""
+
+
+def list_bucket(root: Path) -> None:
+    """Write down what S3 would answer to a listing of each folder in `bucket`."""
+    (root / "lists").mkdir()
+    bucket = root / "bucket"
+    for folder in (path for path in bucket.rglob("*") if path.is_dir()):
+        prefix = f"{folder.relative_to(bucket)}/"
+        entries = [
+            f"<Contents><Key>{path.relative_to(bucket)}</Key><Size>{path.stat().st_size}</Size>"
+            "<LastModified>2026-01-01T00:00:00Z</LastModified></Contents>"
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        ]
+        text = f"<ListBucketResult>{''.join(entries)}</ListBucketResult>"
+        (root / "lists" / quote(prefix, safe="")).write_text(text)
+
+
+@contextmanager
+def nginx(root: Path) -> Iterator[str]:
+    """Serve a folder on a free loopback port; the URL ends with the block, or with this process.
+
+    What is in `bucket` can be listed by prefix, too: as `list_bucket` has written it down.
+
+    Raises:
+        ServerMissing: it cannot be had.
+        ServerFailed: it does not start.
+    """
+    program = shutil.which("nginx") or str(unpacked("nginx", "usr/sbin/nginx", ["nginx"]) / "usr/sbin/nginx")
+    (port,) = free_ports(1)
+
+    def command(folder: Path) -> list[str]:
+        user = "user root;" if os.geteuid() == 0 else ""  # else its workers could not read what we may
+        text = _CONFIGURATION.format(here=folder, port=port, root=root, user=user)
+        (folder / "nginx.conf").write_text(text)
+        return [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "errors")]
+
+    def ready() -> bool:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2)
+        except urllib.request.HTTPError:
+            return True  # it answers: a folder is no file
+        except OSError:
+            return False
+        return True
+
+    with guarded("nginx", command) as (folder, process):
+        wait_until(ready, process, folder)
+        yield f"http://127.0.0.1:{port}"
