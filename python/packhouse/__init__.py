@@ -10,19 +10,10 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
+from typing import TYPE_CHECKING
 
-from packhouse.blobs.loading import LoadedBlobs
-from packhouse.blobs.opening import open_store as open  # noqa: A004 - packhouse.open is the door
-from packhouse.blobs.options import StoreOptions
-from packhouse.blobs.progress import Progress
-from packhouse.blobs.reader import BlobReader
-from packhouse.blobs.records import KeyWithLocator, LoadedBlob, SavedBlob
-from packhouse.blobs.saving import Saving
-from packhouse.blobs.stats import StoreStats
-from packhouse.blobs.store import BlobStore
-from packhouse.blobs.survey import BlobAnatomy, StoredBlob, StoreSurvey
-from packhouse.blobs.verifying import Finding, VerifyReport
 from packhouse.errors import (
     BlobNotFound,
     CommitUncertain,
@@ -37,7 +28,20 @@ from packhouse.errors import (
     StoreNotFound,
     UnsupportedStore,
 )
-from packhouse.names import Document, NamedDocument, Names
+
+if TYPE_CHECKING:
+    from packhouse.blobs.loading import LoadedBlobs
+    from packhouse.blobs.opening import open_store as open  # noqa: A004 - packhouse.open is the door
+    from packhouse.blobs.options import StoreOptions
+    from packhouse.blobs.progress import Progress
+    from packhouse.blobs.reader import BlobReader
+    from packhouse.blobs.records import KeyWithLocator, LoadedBlob, SavedBlob
+    from packhouse.blobs.saving import Saving
+    from packhouse.blobs.stats import StoreStats
+    from packhouse.blobs.store import BlobStore
+    from packhouse.blobs.survey import BlobAnatomy, StoredBlob, StoreSurvey
+    from packhouse.blobs.verifying import Finding, VerifyReport
+    from packhouse.names import Document, NamedDocument, Names
 
 __all__ = [
     "BlobAnatomy",
@@ -72,5 +76,36 @@ __all__ = [
     "VerifyReport",
     "open",
 ]
+
+_ROOMS = {
+    "blobs.loading": ("LoadedBlobs",),
+    "blobs.opening": ("open",),
+    "blobs.options": ("StoreOptions",),
+    "blobs.progress": ("Progress",),
+    "blobs.reader": ("BlobReader",),
+    "blobs.records": ("KeyWithLocator", "LoadedBlob", "SavedBlob"),
+    "blobs.saving": ("Saving",),
+    "blobs.stats": ("StoreStats",),
+    "blobs.store": ("BlobStore",),
+    "blobs.survey": ("BlobAnatomy", "StoreSurvey", "StoredBlob"),
+    "blobs.verifying": ("Finding", "VerifyReport"),
+    "names": ("Document", "NamedDocument", "Names"),
+}
+"""Imported when first asked for, so that what needs only a part, a task of Metaflow's for instance, starts fast."""
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    room = _ROOM_OF.get(name)
+    if room is None:
+        raise AttributeError(f"module 'packhouse' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f"packhouse.{room}"), {"open": "open_store"}.get(name, name))
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 logging.getLogger("packhouse").addHandler(logging.NullHandler())

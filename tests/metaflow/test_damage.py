@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,17 @@ from packhouse.compat.metaflow.verify import verify_datastore
 from tests.metaflow.stores import MIB, file_of, files, load, ours, save, stock
 
 FLIPS = 4_000
+
+
+@pytest.fixture
+def quick_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory, where there is one: each of the flips is noted, and a note is synced."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
 
 
 def _flip(path: Path, bit: int) -> None:
@@ -103,7 +116,7 @@ def test_a_description_that_a_power_cut_emptied_is_healed_for_stock(tmp_path: Pa
     assert verify_datastore(str(tmp_path)).hurt == []
 
 
-def test_no_flipped_bit_gives_wrong_bytes(tmp_path: Path) -> None:
+def test_no_flipped_bit_gives_wrong_bytes(quick_folder: Path) -> None:
     """Single bits of files that ours and stock wrote, packed and raw: the right bytes or an error, nothing else."""
     dice = random.Random(5)
     text = "".join(f"{dice.random()}\n" for _ in range(3_000)).encode()
@@ -117,7 +130,7 @@ def test_no_flipped_bit_gives_wrong_bytes(tmp_path: Path) -> None:
     ]
     survived = 0
     for name, writer, blob, raw in kinds:
-        folder = tmp_path / name
+        folder = quick_folder / name
         [key] = save(writer(folder), [blob], raw=raw)
         path = file_of(folder, key)
         sound = path.read_bytes()
@@ -133,26 +146,26 @@ def test_no_flipped_bit_gives_wrong_bytes(tmp_path: Path) -> None:
     assert survived < FLIPS / 4, "flips in a header or checksum leave the content as it is; so many cannot"
 
 
-def test_verify_finds_every_flip_that_stock_could_trip_over(tmp_path: Path) -> None:
+def test_verify_finds_every_flip_that_stock_could_trip_over(quick_folder: Path) -> None:
     blob = random.Random(8).randbytes(300)
-    [key] = save(ours(tmp_path), [blob])
-    path = file_of(tmp_path, key)
+    [key] = save(ours(quick_folder), [blob])
+    path = file_of(quick_folder, key)
     sound = path.read_bytes()
     for bit in range(8 * len(sound)):
         path.write_bytes(sound)
         _flip(path, bit)
         try:
-            readable = load(stock(tmp_path), [key]) == [blob]
+            readable = load(stock(quick_folder), [key]) == [blob]
         except Exception:  # noqa: BLE001 - stock raises whatever gzip and struct raise
             readable = False
-        assert readable or verify_datastore(str(tmp_path)).hurt, f"bit {bit} goes unnoticed"
+        assert readable or verify_datastore(str(quick_folder)).hurt, f"bit {bit} goes unnoticed"
 
 
-def test_no_truncation_gives_wrong_bytes(tmp_path: Path) -> None:
+def test_no_truncation_gives_wrong_bytes(quick_folder: Path) -> None:
     blob = random.Random(6).randbytes(2_000)
-    [key] = save(ours(tmp_path), [blob])
-    path = file_of(tmp_path, key)
+    [key] = save(ours(quick_folder), [blob])
+    path = file_of(quick_folder, key)
     sound = path.read_bytes()
     for length in range(len(sound)):
         path.write_bytes(sound[:length])
-        _right_or_refused(tmp_path, key, blob)
+        _right_or_refused(quick_folder, key, blob)

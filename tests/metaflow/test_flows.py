@@ -31,11 +31,18 @@ def test_a_stock_client_reads_every_artifact(tmp_path: Path, drop_in: bool) -> N
 
 
 def test_a_foreach_of_a_hundred_tasks_ends_well(tmp_path: Path) -> None:
+    # A hundred once: each task is a process that imports Metaflow for half a second. Other fan-outs are of two or four.
     World(tmp_path).flow("wide", "run", "--max-workers", "4", "--max-num-splits", "200")
     _check(tmp_path, "Wide", 103)
 
 
-@pytest.mark.parametrize("first", [True, False], ids=["on, resumed by stock", "off, resumed by the drop-in"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(True, id="on, resumed by stock"),
+        pytest.param(False, id="off, resumed by the drop-in", marks=pytest.mark.torture),
+    ],
+)
 def test_retries_catch_cards_files_and_a_resume_by_the_other_writer(tmp_path: Path, first: bool) -> None:
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
     world = World(tmp_path, drop_in=first, extra={"TROUBLED_TABLE": str(tmp_path / "table.csv")})

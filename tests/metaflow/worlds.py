@@ -80,6 +80,11 @@ class World:
         return json.loads(lines[-1])
 
 
+def packed(folder: Path, **extra: str) -> World:
+    """A user of `--datastore packhouse`: the store is `.packhouse` in the folder."""
+    return World(folder, extra={"METAFLOW_DEFAULT_DATASTORE": "packhouse", **extra})
+
+
 def stock(folder: Path) -> World:
     """A second environment: the same Metaflow, in which nobody installed the drop-in or packhouse."""
     return World(folder, python=_VENVS / "stock" / "bin" / "python")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packhouse.errors import InvalidInput, NameNotFound
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from packhouse.blobs.store import BlobStore
     from packhouse.names import NamedDocument
 
-__all__ = ["Attempts", "TaskFiles", "find_attempts", "read_records"]
+__all__ = ["Attempts", "TaskFiles", "document_of", "find_attempts", "read_records", "value_of"]
 
 _LARGEST_RECORD = 8 << 20  # a name's document has at most 16 MiB
 _RESERVED = (ATTEMPT, DONE, DATA)
@@ -48,7 +48,7 @@ class TaskFiles:
     async def load(self, names: Sequence[str], attempt: int | None) -> list[Any]:
         """Read documents; `MISSING` stands for one that is not there."""
         found = await self._store.names.get_many([self._task.file(name, attempt) for name in names])
-        return [MISSING if one is None else await _value(self._store, one) for one in found]
+        return [MISSING if one is None else await value_of(self._store, one) for one in found]
 
     async def has(self, names: Sequence[str], attempt: int | None) -> list[bool]:
         """Tell which documents are there."""
@@ -66,7 +66,7 @@ class TaskFiles:
                 raise InvalidInput(f"the name of metadata is text, not {name!r}", kind="name")
             if name in _RESERVED or self._task.file(name, attempt) != self._plain(name, attempt):
                 raise InvalidInput(f"{name!r} is what init_task and done write: save it by another name", kind="name")
-        documents = [Document(self._plain(name, attempt), _encoded(value)) for name, value in contents.items()]
+        documents = [Document(self._plain(name, attempt), document_of(value)) for name, value in contents.items()]
         if overwrite:
             await self._store.names.put_many(documents)
         else:
@@ -82,10 +82,13 @@ class TaskFiles:
         Raises:
             BlobNotFound: one is not; nothing is written.
         """
-        value = record.document(kind, attempt)
-        refs = dict.fromkeys(record.objects.values())
+        await self.write_record_document(record.document(kind, attempt), record.objects.values(), attempt)
+
+    async def write_record_document(self, value: Mapping[str, Any], keys: Collection[str], attempt: int | None) -> None:
+        """Write a record as `write_record`, in the form of Metaflow's document, which may have more parts than ours."""
+        refs = dict.fromkeys(keys)
         document: dict[str, Any] = {"value": value}
-        if 200 * len(record.objects) > _LARGEST_RECORD:
+        if 200 * len(keys) > _LARGEST_RECORD:
             (blob,) = await self._store.save_blobs([json.dumps(value).encode()], pin=False)
             document, refs = {"blob": blob.key}, {**refs, blob.key: None}
         await self._store.names.put(self._task.file(DATA, attempt), document, refs=refs)
@@ -140,12 +143,16 @@ async def read_records(store: BlobStore, attempts: Sequence[tuple[TaskId, int | 
     for (task, attempt), document in zip(attempts, found, strict=True):
         if document is None:
             raise NameNotFound(f"attempt {attempt} of {task} is done, and its record is gone", kind="no-record")
-        records.append(Record.of(await _value(store, document)))
+        records.append(Record.of(await value_of(store, document)))
     return records
 
 
-def _encoded(value: object) -> dict[str, Any]:
-    """Write a value as Metaflow's JSON would have it: what a document cannot say exactly is kept as text."""
+def document_of(value: object) -> dict[str, Any]:
+    """Write a value as Metaflow's JSON would have it: what a document cannot say exactly is kept as text.
+
+    Raises:
+        InvalidInput: JSON cannot say it.
+    """
     try:
         text = json.dumps(value)
     except (TypeError, ValueError, RecursionError) as error:
@@ -166,7 +173,12 @@ def _small(digits: str) -> int:
     return int(digits)
 
 
-async def _value(store: BlobStore, document: NamedDocument) -> Any:
+async def value_of(store: BlobStore, document: NamedDocument) -> Any:
+    """Read the value of a task's document.
+
+    Raises:
+        InvalidInput: it has a form that this version does not know.
+    """
     match document.doc:
         case {"value": value}:
             return value

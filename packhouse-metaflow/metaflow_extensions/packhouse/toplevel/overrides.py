@@ -21,7 +21,7 @@ def _replaced() -> list[str]:
             stacklevel=2,
         )
         return []
-    return ["datastore.content_addressed_store"]
+    return ["datastore.content_addressed_store", "plugins.cards.card_datastore"]
 
 
 __mf_promote_submodules__ = _replaced()

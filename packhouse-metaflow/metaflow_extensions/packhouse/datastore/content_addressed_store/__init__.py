@@ -5,6 +5,7 @@ from metaflow.datastore.content_addressed_store._orig import *  # noqa: F403 - w
 from metaflow.datastore.content_addressed_store._orig import BlobCache
 from metaflow.metaflow_config_funcs import from_conf
 
+from packhouse.compat.metaflow.packed.blobs import PackedBlobs
 from packhouse.compat.metaflow.store import VerifiedBlobs
 
 __all__ = ["BlobCache", "ContentAddressedStore"]
@@ -13,5 +14,5 @@ if str(from_conf("PACKHOUSE", "1")).strip().lower() in {"0", "false", "no", "off
     ContentAddressedStore = _orig.ContentAddressedStore
 else:
 
-    class ContentAddressedStore(VerifiedBlobs, _orig.ContentAddressedStore):
-        """Stock's store with the engine's saves and loads before its own."""
+    class ContentAddressedStore(PackedBlobs, VerifiedBlobs, _orig.ContentAddressedStore):
+        """Stock's store with the engine's saves and loads before its own: in packs, or in stock's files."""

@@ -1,0 +1,153 @@
+"""`--datastore packhouse`: real flows with their artifacts, records, logs, cards and files in one packhouse store."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import packhouse.sync
+from packhouse.sync.tasks import FlowDataStore
+from tests.metaflow.worlds import EVERYTHING, World, oldest, packed, stock
+
+pytestmark = pytest.mark.timeout(300)
+COMMAND = str(Path(sys.executable).with_name("packhouse"))
+_HEAD = "import json\nfrom metaflow import Flow, namespace\nnamespace(None)\n"
+
+
+def _command(*arguments: str) -> str:
+    return subprocess.run([COMMAND, *arguments], capture_output=True, text=True, check=True).stdout
+
+
+def _sound(folder: Path) -> bool:
+    with packhouse.sync.open(folder / ".packhouse", mode="r") as store:
+        return not store.verify().findings
+
+
+def _stored(folder: Path) -> int:
+    return sum(path.stat().st_size for path in (folder / ".packhouse").rglob("*") if path.is_file())
+
+
+def test_retries_catch_cards_files_logs_and_a_resume(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    world = packed(tmp_path, TROUBLED_TABLE=str(tmp_path / "table.csv"))
+    broken = replace(world, extra={**world.extra, "TROUBLED_BREAK": "1"})
+    assert "broken on request" in broken.flow("troubled", fails=True)
+    world.flow("troubled", "resume")
+    told = world.ask(
+        _HEAD
+        + """
+from metaflow.cards import get_cards
+run = Flow("Troubled").latest_run
+failed = [task for run in Flow("Troubled") for task in run["join"] if not task.successful]
+print(json.dumps({
+    "run": run.id,
+    "successful": run.successful,
+    "table": run["end"].task.data.table,
+    "cards": ["<html" in card.get() for card in get_cards(run["join"].task)],
+    "log": failed[0].stderr,
+    "left": run["left"].task.data.before,
+}))
+"""
+    )
+    assert told["successful"]
+    assert told["table"] == "a,b\n1,2\n"
+    assert told["cards"] == [True]
+    assert "broken on request" in told["log"]
+    assert told["left"] == "attempt 1"
+    assert not list((tmp_path / ".metaflow").rglob("data.json")), "records are in the store alone"
+    assert not list((tmp_path / ".metaflow").rglob("*.html")), "cards are in the store alone"
+    assert _sound(tmp_path)
+    # The same run, seen without Metaflow.
+    assert f"Troubled/{told['run']}" in _command("runs", "-s", str(tmp_path / ".packhouse"))
+    with FlowDataStore("Troubled", ds_root=tmp_path / ".packhouse") as flow:
+        [end] = flow.get_latest_task_datastores(told["run"], steps=["end"])
+        assert float(end["array"].sum()) == end["sum"]
+        located = end.inner._record.located("array")
+        assert located.locator, "the record tells where the blob stands"
+        assert len(flow.store.load_range(located, 1_000_000, 1_000_100)) == 100
+
+
+def test_a_foreach_and_a_second_run_that_adds_next_to_nothing(tmp_path: Path) -> None:
+    world = packed(tmp_path)
+    world.flow("wide", "run", "--width", "2", "--max-workers", "2")
+    first = _stored(tmp_path)
+    world.flow("wide", "run", "--width", "2", "--max-workers", "2")
+    assert first > 300_000
+    assert _stored(tmp_path) - first < 150_000, "what was there was stored again"
+    assert len(world.ask(EVERYTHING % "Wide")) == 10
+    assert _sound(tmp_path)
+
+
+@pytest.mark.torture
+def test_a_foreach_of_a_hundred_tasks_ends_well(tmp_path: Path) -> None:
+    world = packed(tmp_path)
+    world.flow("wide", "run", "--max-workers", "4", "--max-num-splits", "200")
+    assert len(world.ask(EVERYTHING % "Wide")) == 103
+    assert _sound(tmp_path)
+
+
+def test_who_cannot_read_it_is_told_why(tmp_path: Path) -> None:
+    world = packed(tmp_path)
+    world.flow("linear", "run", "--size", "1000")
+    read = _HEAD + "print(Flow('Linear').latest_run['end'].task.data.text)"
+    assert "Datastore packhouse was not found" in stock(tmp_path).call("-c", read, fails=True)
+    off = replace(world, drop_in=False)
+    assert "packhouse-metaflow is switched off" in off.flow("linear", fails=True)
+    assert "invalid choice: packhouse" in stock(tmp_path).flow("linear", "--datastore", "packhouse", "run", fails=True)
+    said = world.flow("linear", "run", "--with", "batch", fails=True)
+    assert "--datastore=s3" in said, "Metaflow's own sentence: remote runners need a store that they reach"
+
+
+def test_a_damaged_artifact_is_an_error_that_names_it(tmp_path: Path) -> None:
+    world = packed(tmp_path)
+    world.flow("linear", "run", "--size", "1000000")
+    for path in (tmp_path / ".packhouse").rglob("*"):
+        if path.is_file() and path.stat().st_size > 900_000:
+            content = bytearray(path.read_bytes())
+            content[450_000] ^= 1
+            path.write_bytes(content)
+    said = world.call("-c", _HEAD + "print(len(Flow('Linear').latest_run['end'].task.data.noise))", fails=True)
+    assert "UnreadableArtifact" in said
+    assert "/noise cannot be read" in said
+
+
+# Each process imports Metaflow for half a second and more, so `make test` has one of the two modes.
+BOTH = pytest.mark.parametrize(
+    "kind", [pytest.param(World, id="drop-in", marks=pytest.mark.torture), pytest.param(packed, id="packhouse")]
+)
+
+
+@BOTH
+def test_a_step_is_spun_on_the_artifacts_of_a_run(tmp_path: Path, kind: type[World]) -> None:
+    world = kind(tmp_path)
+    world.flow("linear", "run", "--size", "100000")
+    assert "Task finished successfully" in world.flow("linear", "spin", "end")
+
+
+@BOTH
+def test_a_code_package_runs_where_packhouse_is_not_installed(tmp_path: Path, kind: type[World]) -> None:
+    """As on a remote image: the package brings the extension, nobody brings packhouse; it works on local files."""
+    kind(tmp_path).flow("linear", "package", "save", str(tmp_path / "code.tgz"))
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    subprocess.run(["tar", "xzf", str(tmp_path / "code.tgz"), "-C", str(unpacked)], check=True)
+    code = next(unpacked.rglob("metaflow/__init__.py")).parents[1]
+    image = replace(stock(unpacked), extra={"PYTHONPATH": os.pathsep.join(map(str, (code, unpacked)))})
+    where = image.call("-c", "import metaflow, json; print(metaflow.__file__)")
+    assert str(unpacked) in where, "not the packaged Metaflow"
+    image.flow("linear", "run", "--size", "1000")
+    assert len(stock(unpacked).ask(EVERYTHING % "Linear")) == 3
+
+
+@pytest.mark.torture
+def test_the_oldest_metaflow_that_works_has_it_too(tmp_path: Path) -> None:
+    world = packed(tmp_path)
+    old = replace(oldest(tmp_path), extra=world.extra)
+    old.flow("linear", "run", "--size", "1000")
+    assert len(world.ask(EVERYTHING % "Linear")) == 3
+    assert old.ask(_HEAD + "print(json.dumps(Flow('Linear').latest_run.successful))") is True
