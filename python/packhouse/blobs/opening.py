@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packhouse.blobs.store import BlobStore
 
@@ -21,6 +21,7 @@ def open_store(
     mode: Mode = "a",
     create: bool = True,
     options: StoreOptions | None = None,
+    client: Any = None,
 ) -> BlobStore:
     """Open a store: `async with packhouse.open(url) as store`.
 
@@ -28,11 +29,13 @@ def open_store(
     the same folder. What is still being saved when the block ends is withdrawn unless its commit was already issued.
 
     Args:
-        url: a path (missing parents are created), `file:///path`, or `memory://` for a store that lives as long as its
-            handle.
+        url: a path (missing parents are created), `file:///path`, `s3://bucket/prefix`, or `memory://` for a store
+            that lives as long as its handle.
         mode: `"a"` to read and write, `"r"` to read and never write anything.
         create: make a store where there is none.
-        options: budget, threads, and the settings of a new store.
+        options: budget, threads, the bucket, and the settings of a new store.
+        client: an `httpx.AsyncClient` or `httpx2.AsyncClient` through which to reach the bucket instead of our own
+            transport, with its proxies, certificates and transport; its owner closes it, on this event loop.
 
     Raises:
         InvalidInput: an argument that cannot be used.
@@ -40,7 +43,7 @@ def open_store(
         UnsupportedStore: on entering: the store needs a newer version.
         StorageError: on entering: the operating system refused.
     """
-    return BlobStore(url, mode=mode, create=create, options=options)
+    return BlobStore(url, mode=mode, create=create, options=options, client=client)
 
 
 def core_of(store: BlobStore, writing: str | None = None) -> Core:

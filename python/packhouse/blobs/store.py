@@ -56,6 +56,7 @@ class BlobStore:
         mode: Mode = "a",
         create: bool = True,
         options: StoreOptions | None = None,
+        client: Any = None,
     ) -> None:
         if mode not in ("a", "r"):
             raise InvalidInput(f"mode is 'a' or 'r', not {mode!r}", kind="option")
@@ -63,6 +64,9 @@ class BlobStore:
         self._mode: Mode = mode
         self._create = create
         self._options = options or StoreOptions()
+        if client is not None and not self._location.remote:
+            raise InvalidInput(f"a client is for a bucket; {self.url} is none", kind="option")
+        self._client = client
         self._memory: _engine.Disk | None = None
         self._core: Core | None = None
         self._remote: Remote | None = None
@@ -91,6 +95,8 @@ class BlobStore:
     def __reduce__(self) -> tuple[Callable[..., BlobStore], tuple[Any, ...]]:
         if self._location.path is None and not self._location.remote:
             raise InvalidInput("a store in memory cannot be pickled: it lives in its process alone", kind="option")
+        if self._client is not None:
+            raise InvalidInput("a store with a client of yours cannot be pickled: the client lives here", kind="option")
         return _reopened, (self.url, self._mode, self._create, self._options)
 
     async def __aenter__(self) -> Self:
@@ -394,7 +400,7 @@ class BlobStore:
         from packhouse.blobs.remote import Remote  # noqa: PLC0415 - imports httpx
         from packhouse.objects import open_objects  # noqa: PLC0415
 
-        objects = open_objects(self._location.url, options=self._options.bucket)
+        objects = open_objects(self._location.url, options=self._options.bucket, client=self._client)
         remote = Remote(objects, create=self._create and self._mode == "a")
         carrier = await remote.start(tasks)
         self._remote = remote

