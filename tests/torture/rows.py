@@ -69,7 +69,7 @@ ROWS = (
     ),
     Row(
         8, "machine", "state machine against a model, asyncio and trio", "0 failures",
-        machine.run, -1, 200, 10_000, "examples",
+        machine.run, 16, 200, 10_000, "examples",
     ),
     Row(
         10, "race", "16 writers save the same blobs and names", "0 lost updates, 0 errors",

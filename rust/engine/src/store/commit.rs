@@ -14,6 +14,7 @@ use super::{Inner, Store, internal};
 use crate::cancel::Cancel;
 use crate::codec::Encoded;
 use crate::digest::Digest;
+use crate::error::At;
 use crate::format::{BatchRecord, BlobEntry, Entry, Locator, Run};
 use crate::id::Id;
 use crate::index::by_digest::{ByDigest, DigestSet};
@@ -83,9 +84,15 @@ impl Store {
         };
         // A crowded level makes every look-up slow; that it could not be merged is no reason to fail a commit.
         let _ = inner.merge_if_crowded(&Cancel::new());
+        let staged = match inner.disk.stage().at("stage a segment in", "tmp") {
+            Ok(staged) => staged,
+            Err(error) => return batches.iter().map(|_| Err(error.clone())).collect(),
+        };
+        // The store's clock: the time of a file that was just made.
+        let now = staged.modified_ms().unwrap_or_else(|_| system_ms());
         let mut members = Vec::new();
         for (slot, batch) in batches.into_iter().enumerate() {
-            match inner.check_writable().and_then(|()| inner.join(slot, batch)) {
+            match inner.check_writable().and_then(|()| inner.join(slot, batch, now)) {
                 Ok(member) => members.push(member),
                 Err(error) => fail(slot, error),
             }
@@ -102,7 +109,7 @@ impl Store {
         }
         if !sound.is_empty() {
             let outcome = match sound.first() {
-                Some(first) => inner.publish(content, first.batch.writer.id),
+                Some(first) => inner.publish(staged, content, first.batch.writer.id),
                 None => Ok(None),
             };
             for member in sound {
@@ -128,15 +135,9 @@ impl Store {
 }
 
 impl Inner {
-    fn join(&self, slot: usize, batch: Batch) -> Result<Member> {
+    fn join(&self, slot: usize, batch: Batch, time_ms: i64) -> Result<Member> {
         batch.check_complete()?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        let record = BatchRecord {
-            batch: batch.id,
-            time_ms: i64::try_from(now).unwrap_or(i64::MAX),
-            pinned: batch.options.pin,
-            leaned: Vec::new(),
-        };
+        let record = BatchRecord { batch: batch.id, time_ms, pinned: batch.options.pin, leaned: Vec::new() };
         let mut member = Member {
             slot,
             batch,
@@ -148,16 +149,7 @@ impl Inner {
         };
         self.look_again(&mut member)?;
         member.record.leaned = member.batch.leaned_keys();
-        if let Some(time) = self.clock(&member.batch) {
-            member.record.time_ms = time;
-        }
         Ok(member)
-    }
-
-    /// The store's clock: the time of a file that was just written.
-    fn clock(&self, batch: &Batch) -> Option<i64> {
-        let stage = batch.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        stage.packs.last().and_then(|pack| pack.staged().modified_ms().ok())
     }
 
     /// What was saved by others since this batch looked: its frames need not be stored again while they are still in memory.
@@ -276,6 +268,12 @@ impl Inner {
         add(&counters.bytes_stored, saved.iter().fold(0, |sum, one| sum.saturating_add(one.stored)));
         Ok(saved)
     }
+}
+
+/// This machine's clock, where the store has none.
+fn system_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    i64::try_from(now).unwrap_or(i64::MAX)
 }
 
 /// A row as its caller sees it.

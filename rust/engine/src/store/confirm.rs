@@ -107,7 +107,8 @@ impl Inner {
             return Ok(());
         }
         content.records.push(record.clone());
-        let pack = self.publish(content, batch.writer.id).map_err(Failure::into_error)?;
+        let staged = self.disk.stage().at("stage a segment in", "tmp")?;
+        let pack = self.publish(staged, content, batch.writer.id).map_err(Failure::into_error)?;
         if let Some(pack) = pack {
             leaned.entry(pack).or_default().extend(copied);
         }

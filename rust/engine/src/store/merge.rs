@@ -48,6 +48,8 @@ struct Merged {
     pins: BTreeSet<(Digest, Id)>,
     /// A record's place, by its batch.
     ordinals: ByDigest<Id, u32>,
+    /// Records of batches that are not pinned are dropped when they are older than this, in milliseconds since 1970.
+    drop_before: i64,
 }
 
 impl Store {
@@ -154,7 +156,10 @@ impl Inner {
             self.copy_frames(inputs, pack, file.as_ref(), &mut copy, &mut taken, cancel)?;
             own = Some((pack, file));
         }
-        let mut merged = Merged::default();
+        // By the store's clock; a disk that has none keeps them.
+        let now = staged.modified_ms().unwrap_or(0);
+        let retention = i64::try_from(self.settings.retention_ms).unwrap_or(i64::MAX);
+        let mut merged = Merged { drop_before: now.saturating_sub(retention), ..Merged::default() };
         for segment in &taken {
             cancel.check()?;
             merged.take_in(segment, &copy)?;
@@ -282,15 +287,20 @@ impl Merged {
     fn take_in(&mut self, segment: &Segment, copy: &Copied) -> Result<()> {
         let mut ordinals = Vec::new();
         for record in segment.records()? {
+            if !record.pinned && record.time_ms < self.drop_before {
+                ordinals.push(None);
+                continue;
+            }
             let next = u32::try_from(self.records.len()).map_err(|_| internal())?;
             let at = *self.ordinals.entry(record.batch).or_insert(next);
-            ordinals.push(at);
+            ordinals.push(Some(at));
             match self.records.get_mut(usize::try_from(at).map_err(|_| internal())?) {
                 Some(known) => known.leaned.extend(record.leaned),
                 None => self.records.push(record),
             }
         }
-        let ordinal = |batch: Option<u32>| batch.and_then(|at| ordinals.get(usize::try_from(at).ok()?).copied());
+        let ordinal =
+            |batch: Option<u32>| batch.and_then(|at| ordinals.get(usize::try_from(at).ok()?).copied().flatten());
         for at in 0..segment.layout().chunks.blocks() {
             for mut entry in segment.entries_of(at)? {
                 entry.batch = ordinal(entry.batch);

@@ -78,10 +78,14 @@ impl From<Error> for Failure {
 }
 
 impl Inner {
-    /// Write the small pack and the segment, sync, name, sync. Returns the id of the small pack.
-    pub(crate) fn publish(&self, mut content: Content, writer: WriterId) -> Result<Option<Id>, Failure> {
+    /// Write the small pack and, into `staged`, the segment; sync, name, sync. Returns the id of the small pack.
+    pub(crate) fn publish(
+        &self,
+        mut staged: Box<dyn Staged>,
+        mut content: Content,
+        writer: WriterId,
+    ) -> Result<Option<Id>, Failure> {
         let id = writer.new_id()?;
-        let mut staged = self.disk.stage().at("stage a segment in", "tmp")?;
         let mut named = None;
         let mut pack_len = 0;
         let has_small = !content.small.is_empty() || !content.small_blobs.is_empty();

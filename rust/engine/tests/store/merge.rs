@@ -1,6 +1,7 @@
 use packhouse_engine::cancel::Cancel;
 use packhouse_engine::digest;
 use packhouse_engine::disk::{Disk, SimDisk};
+use packhouse_engine::store::BatchOptions;
 
 use crate::tools::*;
 
@@ -76,4 +77,31 @@ fn an_input_that_does_not_verify_is_left_out_and_kept() {
     assert!(disk.stat(&bad).unwrap().is_some());
     let lost = blobs.iter().filter(|blob| load(&store, digest::hash(blob)).is_err()).count();
     assert_eq!(lost, 1);
+}
+
+#[test]
+fn a_merge_drops_the_record_of_an_old_batch_unless_it_is_pinned_and_keeps_every_blob() {
+    const DAY: i64 = 86_400_000;
+    let disk = SimDisk::new();
+    let start = 1_800_000_000_000;
+    disk.set_clock(start);
+    let store = open(&disk);
+    let mut batches = Vec::new();
+    let blobs: Vec<_> = (0..40).map(|i| noise(i, 700)).collect();
+    for (day, blob) in (0..).zip(&blobs) {
+        disk.set_clock(start + day * DAY);
+        let mut batch = store.begin(BatchOptions { pin: day % 2 == 0, ..BatchOptions::default() }).unwrap();
+        batches.push(batch.id());
+        batch.add(&[blob], &Cancel::new()).unwrap();
+        store.commit(vec![batch]).remove(0).unwrap();
+    }
+    store.maintain(&Cancel::new()).unwrap();
+    let store = open(&disk);
+    assert_loads(&store, &blobs);
+    assert!(verify(&store).findings.is_empty());
+    for (day, batch) in batches.iter().enumerate() {
+        // The merge was on day 39; the retention is 14 days. Nobody can tell any more of what was dropped.
+        let dropped = day % 2 == 1 && day < 39 - 14;
+        assert_eq!(store.committed(*batch).unwrap() == Some(true), !dropped, "day {day}");
+    }
 }
