@@ -129,6 +129,25 @@ async def test_a_cancelled_save_leaves_nothing(url: str, options: packhouse.Stor
         assert [info.name async for info in objects.list("packs/")] == []
 
 
+async def test_a_pack_that_vanished_is_noticed_and_saving_again_heals(
+    url: str, options: packhouse.StoreOptions
+) -> None:
+    async with packhouse.open(url, options=options) as store, S3Objects(url, options.bucket) as objects:
+        for heals_at_once in (False, True):
+            blob = DICE.randbytes(1 << 20)
+            (saved,) = await store.save_blobs([blob])
+            await objects.delete([info.name async for info in objects.list("packs/")])
+            if heals_at_once:  # a writer that has not seen the pack looks for it first
+                async with packhouse.open(url, options=options) as other:
+                    await other.save_blobs([blob])
+            else:  # one that has sees it in step 3, and acknowledges nothing
+                with pytest.raises(packhouse.CommitUncertain):
+                    await store.save_blobs([blob])
+                await store.save_blobs([blob])
+            async with packhouse.open(url, options=options, mode="r") as reader:
+                assert bytes(await reader.load(saved.key)) == blob
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 def test_without_await(url: str, options: packhouse.StoreOptions, anyio_backend: str) -> None:
     import packhouse.sync  # noqa: PLC0415 - the twin

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from packhouse.errors import NameConflict, NameNotFound, PackhouseError, UnsupportedStore
+from packhouse.errors import InvalidInput, NameConflict, NameNotFound, PackhouseError, UnsupportedStore
 from packhouse.objects.contract import ObjectInfo, ObjectStore, Stream
 
 if TYPE_CHECKING:
@@ -40,9 +40,10 @@ class Carrier:
         self._portal = portal
         self._skew = 0.0
 
-    def read(self, name: str, start: int, length: int) -> memoryview:
-        """Return a range."""
-        return self._call(lambda: self._store.get(name, start=start, length=length)).data
+    def read(self, name: str, start: int, length: int) -> tuple[memoryview, int]:
+        """Return a range, and the size of the whole object."""
+        found = self._call(lambda: self._store.get(name, start=start, length=length))
+        return found.data, found.info.size
 
     def put(self, name: str, body: bytes) -> None:
         """Write an object."""
@@ -121,6 +122,8 @@ class _translated:  # noqa: N801 - reads as what it does
             raise FileNotFoundError(str(error)) from error
         if isinstance(error, NameConflict):
             raise FileExistsError(str(error)) from error
+        if isinstance(error, InvalidInput) and error.kind == "object-range":
+            raise EOFError(str(error)) from error
         if isinstance(error, UnsupportedStore):
             raise NotImplementedError(str(error)) from error
         if isinstance(error, PackhouseError) and error.kind in _DEFINITE:

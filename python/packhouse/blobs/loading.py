@@ -32,7 +32,7 @@ KeysToLoad: TypeAlias = Iterable[KeyLike] | AsyncIterable[KeyLike]
 Missing: TypeAlias = Literal["raise", "skip"]
 """What to do with a key that no blob has."""
 
-_LOCATED_AT_ONCE = 1_000
+_LOCATED_AT_ONCE = 2048
 _FETCHES = 2
 _GROUP_BYTES = 8 << 20
 _SLICE_SECONDS = 0.002

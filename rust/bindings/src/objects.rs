@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use packhouse_engine::disk::{Meta, Objects, Upload};
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyFileExistsError, PyFileNotFoundError, PyNotImplementedError, PyPermissionError};
+use pyo3::exceptions::{PyEOFError, PyFileExistsError, PyFileNotFoundError, PyNotImplementedError, PyPermissionError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -36,6 +36,8 @@ fn told(py: Python<'_>, error: &PyErr) -> io::Error {
         io::ErrorKind::PermissionDenied
     } else if error.is_instance_of::<PyNotImplementedError>(py) {
         io::ErrorKind::Unsupported
+    } else if error.is_instance_of::<PyEOFError>(py) {
+        io::ErrorKind::UnexpectedEof
     } else {
         io::ErrorKind::TimedOut
     };
@@ -47,10 +49,12 @@ impl Objects for Carrier {
         self.shown.clone()
     }
 
-    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<()> {
+    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<u64> {
         self.call(|carrier| {
-            let found = carrier.call_method1("read", (name, offset, into.len()))?;
-            PyBuffer::<u8>::get(&found)?.copy_to_slice(carrier.py(), into)
+            let read = carrier.call_method1("read", (name, offset, into.len()))?;
+            let (found, len): (Bound<'_, PyAny>, u64) = read.extract()?;
+            PyBuffer::<u8>::get(&found)?.copy_to_slice(carrier.py(), into)?;
+            Ok(len)
         })
     }
 

@@ -10,7 +10,7 @@ mod staging;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::io::{self, IoSliceMut};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use self::staging::BucketFile;
 use super::{Disk, Entry, File, Lock, Meta, Parked, Reach, Staged};
@@ -24,8 +24,9 @@ const GLIMPSE: usize = 100;
 pub trait Objects: Send + Sync + Debug {
     /// What to call it in messages.
     fn describe(&self) -> String;
-    /// Fill `into` from `offset`; `NotFound` when there is no such object.
-    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<()>;
+    /// Fill `into` from `offset`, and tell the length of the whole object; `NotFound` when there is no such object, `UnexpectedEof`
+    /// when it ends before.
+    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<u64>;
     /// A small object at one moment; `None` when there is none.
     fn whole(&self, name: &str) -> io::Result<Option<(Vec<u8>, String)>>;
     /// Write an object, in place of what has its name.
@@ -59,8 +60,8 @@ pub struct BucketDisk {
     recent: Recent,
 }
 
-/// Lengths of files that this process has just published: it opens its own segments next, and need not ask how long they are.
-type Recent = Arc<Mutex<BTreeMap<String, u64>>>;
+/// Files that this process has just published: it opens its own segments next, and need not ask for what it has written.
+type Recent = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
 impl BucketDisk {
     /// A disk over objects.
@@ -69,7 +70,7 @@ impl BucketDisk {
         Self { objects, recent: Recent::default() }
     }
 
-    fn recent(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+    fn recent(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -134,7 +135,8 @@ impl Disk for BucketDisk {
     }
 
     fn reach(&self) -> Reach {
-        Reach { bytes: 8 * 1024 * 1024, gap: 256 * 1024, whole: 512 * 1024 }
+        // 8 MiB of blobs, and the frames' headers.
+        Reach { bytes: 9 * 1024 * 1024, gap: 256 * 1024, whole: 512 * 1024, frames: usize::MAX, far: true }
     }
 
     fn stat(&self, path: &str) -> io::Result<Option<Meta>> {
@@ -147,15 +149,15 @@ impl Disk for BucketDisk {
             let found = self.objects.whole(path)?;
             return Ok(found.map(|(bytes, version)| Arc::new(Moment { bytes, version }) as Arc<dyn File>));
         }
-        let known = self.recent().remove(path);
-        let len = match known {
-            Some(len) => len,
-            None => match self.objects.head(path)? {
-                Some(meta) => meta.len,
-                None => return Ok(None),
-            },
-        };
-        Ok(Some(Arc::new(Object { objects: Arc::clone(&self.objects), name: path.to_owned(), len })))
+        match self.objects.head(path)? {
+            Some(meta) => Ok(Some(Arc::new(Object::new(&self.objects, path, Some(meta.len), None)))),
+            None => Ok(None),
+        }
+    }
+
+    fn open_named(&self, path: &str, len: Option<u64>) -> io::Result<Option<Arc<dyn File>>> {
+        let written = self.recent().remove(path).filter(|bytes| len == Some(bytes.len() as u64));
+        Ok(Some(Arc::new(Object::new(&self.objects, path, len, written))))
     }
 
     fn stage(&self) -> io::Result<Box<dyn Staged>> {
@@ -221,11 +223,46 @@ struct NoLock;
 
 impl Lock for NoLock {}
 
+/// An object that is never replaced.
 #[derive(Debug)]
 struct Object {
     objects: Arc<dyn Objects>,
     name: String,
-    len: u64,
+    /// The length that it must have, where that is known before.
+    expected: Option<u64>,
+    /// The length that was told.
+    told: OnceLock<u64>,
+    /// All its bytes, for the first who asks.
+    written: Mutex<Option<Vec<u8>>>,
+}
+
+impl Object {
+    fn new(objects: &Arc<dyn Objects>, name: &str, expected: Option<u64>, written: Option<Vec<u8>>) -> Self {
+        let objects = Arc::clone(objects);
+        Self { objects, name: name.to_owned(), expected, told: OnceLock::new(), written: Mutex::new(written) }
+    }
+
+    /// Fill `into`; how many bytes of it there are. An object of another length than it must have has none.
+    fn fetch(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+        let count = match self.expected.or_else(|| self.told.get().copied()) {
+            Some(len) => into.len().min(usize::try_from(len.saturating_sub(offset)).unwrap_or(usize::MAX)),
+            None => into.len(),
+        };
+        let Some(target) = into.get_mut(..count).filter(|target| !target.is_empty()) else { return Ok(0) };
+        match self.objects.read(&self.name, offset, target) {
+            Ok(len) if self.expected.is_some_and(|expected| expected != len) => Ok(0),
+            Ok(len) => {
+                let _ = self.told.set(len);
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.expected.is_some() => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.told.get().is_none() => {
+                self.len()?;
+                self.fetch(offset, into)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// A small file as it was at one moment.
@@ -256,24 +293,25 @@ impl File for Moment {
 
 impl File for Object {
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
-        let wanted = buffers.iter().fold(0_usize, |sum, buffer| sum.saturating_add(buffer.len()));
-        let there = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let count = wanted.min(there);
-        if count == 0 {
-            return Ok(0);
+        if let Some(written) = self.written.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let at = usize::try_from(offset).unwrap_or(usize::MAX).min(written.len());
+            return Ok(scatter(written.get(at..).unwrap_or_default(), buffers));
         }
         if let [one] = buffers {
-            let target = one.get_mut(..count).unwrap_or_default();
-            self.objects.read(&self.name, offset, target)?;
-            return Ok(count);
+            return self.fetch(offset, one);
         }
-        let mut whole = vec![0; count];
-        self.objects.read(&self.name, offset, &mut whole)?;
-        Ok(scatter(&whole, buffers))
+        let wanted = buffers.iter().fold(0_usize, |sum, buffer| sum.saturating_add(buffer.len()));
+        let mut whole = vec![0; wanted];
+        let count = self.fetch(offset, &mut whole)?;
+        Ok(scatter(whole.get(..count).unwrap_or_default(), buffers))
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.len)
+        if let Some(len) = self.expected.or_else(|| self.told.get().copied()) {
+            return Ok(len);
+        }
+        let meta = self.objects.head(&self.name)?.ok_or(io::ErrorKind::NotFound)?;
+        Ok(*self.told.get_or_init(|| meta.len))
     }
 
     fn sync(&self) -> io::Result<()> {

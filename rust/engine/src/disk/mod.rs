@@ -49,6 +49,11 @@ pub struct Reach {
     pub gap: u64,
     /// A segment of no more than this, its small pack left out, is read whole when it is opened.
     pub whole: u64,
+    /// Frames that one read may ask for.
+    pub frames: usize,
+    /// Whether every call is a request to somewhere else. There nothing is looked at twice that one answer has told: what is listed
+    /// is there under its name, and what was acknowledged is.
+    pub far: bool,
 }
 
 /// A store's folder. Every method opens what it needs relative to the root, and follows no symbolic link.
@@ -77,12 +82,18 @@ pub trait Disk: Send + Sync + Debug {
     }
     /// What one read may ask for.
     fn reach(&self) -> Reach {
-        Reach { bytes: 1024 * 1024, gap: 16 * 1024, whole: 16 * 1024 }
+        // Three pieces for each frame at most: IOV_MAX is 1024.
+        Reach { bytes: 1024 * 1024, gap: 16 * 1024, whole: 16 * 1024, frames: 320, far: false }
     }
     /// What stands under a path; `None` when nothing does.
     fn stat(&self, path: &str) -> io::Result<Option<Meta>>;
     /// Open a regular file for reading; `None` when there is none.
     fn open(&self, path: &str) -> io::Result<Option<Arc<dyn File>>>;
+    /// The same for a file that the index names, of that length if it is known: that it is gone may be told by the first read only.
+    fn open_named(&self, path: &str, len: Option<u64>) -> io::Result<Option<Arc<dyn File>>> {
+        let _ = len;
+        self.open(path)
+    }
     /// A new file without a name. It vanishes when dropped, or with the process, unless published.
     fn stage(&self) -> io::Result<Box<dyn Staged>>;
     /// The same for a file whose name is decided: what is written of it may leave before it is whole.

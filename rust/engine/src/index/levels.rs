@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use super::by_digest::ByDigest;
 use super::segment::Segment;
@@ -13,8 +14,17 @@ use crate::format::blob::BlobEntry;
 use crate::format::segment::SegmentName;
 use crate::format::{Entry, FrameKind, KeyBits};
 use crate::id::Id;
-use crate::{Error, Result};
+use crate::store::pipeline;
+use crate::{Cancel, Error, Result};
 
+/// A segment that was listed.
+enum Place {
+    Open(Arc<Segment>),
+    New(String, u8, SegmentName),
+}
+
+/// So many segments are opened at once where each is a request.
+const AT_ONCE: usize = 16;
 /// So many filters are asked at once.
 const TOGETHER: usize = 16;
 /// Level folders, `index/0` to `index/7`.
@@ -120,6 +130,8 @@ pub(crate) struct Levels {
     disk: Arc<dyn Disk>,
     state: RwLock<Option<Arc<Snapshot>>>,
     refreshing: Mutex<()>,
+    /// When they were listed last.
+    listed: Mutex<Option<Instant>>,
     /// Bytes of index that may still be kept in memory.
     budget: Arc<AtomicU64>,
 }
@@ -129,7 +141,13 @@ const RESIDENT: u64 = 96 * 1024 * 1024;
 
 impl Levels {
     pub(crate) fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, state: RwLock::new(None), refreshing: Mutex::new(()), budget: Arc::new(AtomicU64::new(RESIDENT)) }
+        let budget = Arc::new(AtomicU64::new(RESIDENT));
+        Self { disk, state: RwLock::new(None), refreshing: Mutex::new(()), listed: Mutex::new(None), budget }
+    }
+
+    /// Whether this process has listed them less than so long ago. A stale view costs space, never correctness.
+    pub(crate) fn are_recent(&self, age: Duration) -> bool {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|listed| listed.elapsed() < age)
     }
 
     /// The newest view this process has; listed when there is none yet.
@@ -162,6 +180,7 @@ impl Levels {
 
     fn list_again(&self, checked: bool) -> Result<Arc<Snapshot>> {
         let _one_at_a_time = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = Instant::now();
         let old = self.current();
         let open: HashMap<String, &Arc<Segment>> = old
             .iter()
@@ -171,6 +190,7 @@ impl Levels {
         // A segment that was listed and is gone was merged meanwhile: list again.
         for _ in 0..64 {
             if let Some((segments, broken)) = self.list(&open, checked)? {
+                *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
                 let same = old.as_ref().is_some_and(|old| {
                     broken.is_empty()
                         && old.broken.is_empty()
@@ -207,7 +227,8 @@ impl Levels {
         open: &HashMap<String, &Arc<Segment>>,
         checked: bool,
     ) -> Result<Option<(Vec<Arc<Segment>>, Vec<(String, Error)>)>> {
-        let mut segments: Vec<Arc<Segment>> = Vec::new();
+        let far = self.disk.reach().far;
+        let mut places: Vec<Place> = Vec::new();
         let mut broken = Vec::new();
         let mut seen = HashSet::new();
         let dirs: Vec<String> = (0..LEVELS).map(level_dir).collect();
@@ -217,9 +238,9 @@ impl Levels {
             for entry in entries {
                 let path = format!("{dir}/{}", entry.name);
                 if let Some(&segment) = open.get(&path)
-                    && (!checked || self.is_sound(segment)?)
+                    && (!checked || far || self.is_sound(segment)?)
                 {
-                    segments.push(Arc::clone(segment));
+                    places.push(Place::Open(Arc::clone(segment)));
                     continue;
                 }
                 let Ok(name) = SegmentName::parse(&entry.name) else {
@@ -232,11 +253,25 @@ impl Levels {
                 if !seen.insert(name.id) {
                     continue;
                 }
-                match Segment::open(self.disk.as_ref(), level, name, &self.budget) {
-                    Ok(Some(segment)) => segments.push(Arc::new(segment)),
-                    Ok(None) => return Ok(None),
-                    Err(error) => broken.push((path, error)),
+                places.push(Place::New(path, level, name));
+            }
+        }
+        let threads = if far { AT_ONCE } else { 1 };
+        let opened = pipeline::map(&places, threads, 1, &Cancel::new(), |place| {
+            Ok(match place {
+                Place::Open(segment) => Some(Ok(Arc::clone(segment))),
+                Place::New(path, level, name) => {
+                    let opened = Segment::open(self.disk.as_ref(), *level, *name, &self.budget);
+                    opened.map_err(|error| (path.clone(), error)).transpose().map(|opened| opened.map(Arc::new))
                 }
+            })
+        })?;
+        let mut segments = Vec::with_capacity(opened.len());
+        for one in opened {
+            match one {
+                Some(Ok(segment)) => segments.push(segment),
+                Some(Err(error)) => broken.push(error),
+                None => return Ok(None),
             }
         }
         Ok(Some((segments, broken)))

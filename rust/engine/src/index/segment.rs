@@ -69,7 +69,7 @@ impl Segment {
     pub(crate) fn open(disk: &dyn Disk, level: u8, name: SegmentName, budget: &Arc<AtomicU64>) -> Result<Option<Self>> {
         let path = format!("{}/{name}", level_dir(level));
         let layout = Layout::new(&name)?;
-        let Some(file) = disk.open(&path).at("open", &path)? else { return Ok(None) };
+        let Some(file) = disk.open_named(&path, Some(layout.file_len)).at("open", &path)? else { return Ok(None) };
         let len = file.len().at("stat", &path)?;
         if len != layout.file_len {
             let text = format!("open segment {path}: it has {len} bytes, its name says {}", layout.file_len);
@@ -95,7 +95,10 @@ impl Segment {
         let len = segment.layout.file_len.saturating_sub(name.pack_len);
         if len <= disk.reach().whole {
             let mut body = vec![0; usize::try_from(len).map_err(|_| segment.bad("is too long"))?];
-            segment.read(name.pack_len, &mut body)?;
+            match segment.read(name.pack_len, &mut body) {
+                Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => return Ok(None),
+                read => read?,
+            }
             segment.body = Some(body.into_boxed_slice());
         }
         Ok(Some(segment))

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::feed::{Feed, Whole};
-use super::known::{Known, Leaned};
+use super::known::{Known, KnownBlob, Leaned};
 use super::pipeline::{self, lock};
 use super::runs::{PackRef, Run, Runs};
-use super::stage::{Placed, SMALL, Stage};
+use super::stage::{Placed, SMALL, SMALL_LIMIT, Stage};
 use super::stream::Stream;
 use super::writer::Writer;
 use super::{Inner, internal};
@@ -47,6 +48,8 @@ pub struct Batch {
     pub(crate) generation: u64,
     /// How often segments had gone before.
     pub(crate) losses: u64,
+    /// Whether notes and index were listed since it began: before that it leans on nothing.
+    fresh: bool,
     pub(crate) stage: Mutex<Stage>,
     pub(crate) known: Known,
     pub(crate) rows: Vec<Option<Row>>,
@@ -88,23 +91,51 @@ pub(crate) enum Place {
 impl Batch {
     pub(crate) fn new(store: Arc<Inner>, writer: Arc<Writer>, options: BatchOptions) -> Result<Self> {
         let id = writer.id.new_id()?;
-        // What this process knows may have been damaged or lost since: a batch leans only on segments that others can read, too.
-        store.notes.refresh(store.disk.as_ref())?;
-        let snapshot = store.levels.refresh_checked()?;
-        let (generation, losses) = (snapshot.generation, snapshot.losses);
-        Ok(Self {
+        let far = store.disk.reach().far;
+        let mut batch = Self {
             store,
             writer,
             id,
             options,
-            generation,
-            losses,
+            generation: 0,
+            losses: 0,
+            fresh: false,
             stage: Mutex::default(),
             known: Known::new(options.check),
             rows: Vec::new(),
             blobs: ByDigest::default(),
             streams: BTreeMap::new(),
-        })
+        };
+        if far && batch.store.levels.are_recent(RECENT) {
+            // A small batch that leans on nothing asks for nothing before it is published.
+            batch.store.notes.check_announced()?;
+            let snapshot = batch.store.levels.snapshot()?;
+            batch.generation = snapshot.generation;
+            batch.losses = snapshot.losses;
+        } else {
+            batch.freshen()?;
+        }
+        Ok(batch)
+    }
+
+    /// List notes and index, once: what this process knows may have been damaged or lost since, and a batch leans only on segments that
+    /// others can read, too.
+    fn freshen(&mut self) -> Result<()> {
+        if self.fresh {
+            return Ok(());
+        }
+        let (notes, disk) = (&self.store.notes, self.store.disk.as_ref());
+        if disk.reach().far {
+            notes.check_announced()?; // marks are listed in step 3
+            notes.refresh_damage(disk)?;
+        } else {
+            notes.refresh(disk)?;
+        }
+        let snapshot = self.store.levels.refresh_checked()?;
+        self.generation = snapshot.generation;
+        self.losses = snapshot.losses;
+        self.fresh = true;
+        Ok(())
     }
 
     /// The id under which its outcome can be asked for.
@@ -130,6 +161,10 @@ impl Batch {
         let largest = self.store.settings.chunking.max as usize;
         let threads = self.store.threads;
         let total = items.iter().fold(0_usize, |sum, item| sum.saturating_add(item.len()));
+        let staged = lock(&self.stage).small.len();
+        if staged.saturating_add(total) > SMALL_LIMIT || items.iter().any(|item| item.len() > largest) {
+            self.freshen()?;
+        }
         let grain = items.len().saturating_mul(GRAIN).checked_div(total.max(1)).unwrap_or(1).clamp(1, 512);
         let threads = if total < ONE_THREAD { 1 } else { threads };
         // A blob that is large enough is hashed by all threads at once, the others each by one, which looks it up, too.
@@ -137,11 +172,13 @@ impl Batch {
             .iter()
             .map(|&item| (item, (item.len() >= HUGE).then(|| digest::hash_parallel(item, threads))))
             .collect();
-        let snapshot = self.store.levels.snapshot()?;
-        let found = pipeline::map(&hashed, threads, grain, cancel, |&(item, key)| {
-            let key = key.unwrap_or_else(|| digest::hash(item));
-            Ok((key, self.known.blob(&self.store, &snapshot, &key, item.len(), largest)?))
-        })?;
+        let mut found = self.look_up(&hashed, (threads, grain), cancel)?;
+        if !self.fresh && found.iter().any(|(_, known)| known.is_some()) {
+            self.freshen()?;
+            self.known = Known::new(self.options.check);
+            let hashed: Vec<_> = items.iter().zip(found).map(|(&item, (key, _))| (item, Some(key))).collect();
+            found = self.look_up(&hashed, (threads, grain), cancel)?;
+        }
         let first = self.rows.len();
         let mut fresh: Vec<Whole<'_>> = Vec::new();
         let mut seen: ByDigest<Digest, ()> = ByDigest::default();
@@ -186,6 +223,21 @@ impl Batch {
         Ok(())
     }
 
+    /// The key of each item, and where it stands if it is there already.
+    fn look_up(
+        &self,
+        items: &[(&[u8], Option<Digest>)],
+        (threads, grain): (usize, usize),
+        cancel: &Cancel,
+    ) -> Result<Vec<(Digest, Option<KnownBlob>)>> {
+        let largest = self.store.settings.chunking.max as usize;
+        let snapshot = self.store.levels.snapshot()?;
+        pipeline::map(items, threads, grain, cancel, |&(item, key)| {
+            let key = key.unwrap_or_else(|| digest::hash(item));
+            Ok((key, self.known.blob(&self.store, &snapshot, &key, item.len(), largest)?))
+        })
+    }
+
     /// Whether this batch has stored the blob already.
     fn has(&mut self, key: &Digest, large: bool) -> Result<bool> {
         Ok(if large { self.blobs.contains_key(key) } else { lock(&self.stage).ledger.find(key)?.is_some() })
@@ -216,6 +268,7 @@ impl Batch {
     /// # Errors
     /// As for `add`; `Invalid` when the slot is not open.
     pub fn write_stream(&mut self, slot: StreamSlot, piece: &[u8], cancel: &Cancel) -> Result<()> {
+        self.freshen()?;
         let mut stream = self.streams.remove(&slot.0).ok_or_else(no_stream)?;
         stream.write(self, piece, cancel)?;
         self.streams.insert(slot.0, stream);
@@ -227,6 +280,7 @@ impl Batch {
     /// # Errors
     /// As for `write_stream`.
     pub fn end_stream(&mut self, slot: StreamSlot, cancel: &Cancel) -> Result<()> {
+        self.freshen()?;
         let stream = self.streams.remove(&slot.0).ok_or_else(no_stream)?;
         let row = stream.end(self, cancel)?;
         *self.rows.get_mut(slot.0).ok_or_else(internal)? = Some(row);
@@ -265,6 +319,8 @@ impl Batch {
     }
 }
 
+/// A small batch lists the index again when its process did so longer ago than this.
+const RECENT: Duration = Duration::from_secs(10);
 /// Below this many bytes a second thread costs more than it brings.
 const ONE_THREAD: usize = 256 * 1024;
 /// Bytes that one thread takes at a time.

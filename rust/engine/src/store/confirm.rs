@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::batch::Batch;
 use super::known::Leaned;
 use super::locate::What;
+use super::pipeline;
 use super::place::{Ready, fresh};
 use super::publish::{Content, Failure};
 use super::{Inner, Store};
@@ -32,37 +33,54 @@ impl Inner {
             return Ok(());
         }
         let mut leaned: ByDigest<Id, Leaned> = batch.leaned();
-        self.notes.refresh(self.disk.as_ref())?;
+        let far = self.disk.reach().far;
+        if far {
+            own.iter().for_each(|pack| self.packs.see(pack, true));
+        }
+        self.refresh_step_3(far)?;
         if !leaned.is_empty() {
-            self.check_index(batch)?;
+            self.check_index(batch, far)?;
         }
         for pack in own {
             leaned.entry(*pack).or_default();
         }
         for _ in 0..ROUNDS {
-            let mut troubled = Vec::new();
             let snapshot = self.levels.snapshot()?;
-            for (pack, needs) in &leaned {
-                if self.notes.is_condemned(pack) || !self.pack_is_there(&snapshot, pack)? {
-                    let mut needs = needs.clone();
-                    if own.contains(pack) {
-                        batch.placed_in(pack, &mut needs)?;
-                    }
-                    troubled.push((*pack, needs));
+            let packs: Vec<(&Id, &Leaned)> = leaned.iter().collect();
+            let sound = pipeline::map(&packs, if far { self.threads } else { 1 }, 1, &Cancel::new(), |(pack, _)| {
+                if self.notes.is_condemned(pack) {
+                    return Ok(false);
                 }
+                // A pack whose writing was acknowledged a moment ago, and that no mark names, nobody may have deleted.
+                Ok((far && own.contains(pack)) || self.pack_is_there(&snapshot, pack)?)
+            })?;
+            let mut troubled = Vec::new();
+            for ((pack, needs), _) in packs.into_iter().zip(sound).filter(|(_, sound)| !sound) {
+                let mut needs = needs.clone();
+                if own.contains(pack) {
+                    batch.placed_in(pack, &mut needs)?;
+                }
+                troubled.push((*pack, needs));
             }
             if troubled.is_empty() {
                 return Ok(());
             }
             self.rescue(batch, record, &mut leaned, troubled)?;
-            self.notes.refresh(self.disk.as_ref())?;
+            self.refresh_step_3(far)?;
         }
         Err(Error::corrupt("condemned", "check a commit: its packs are condemned faster than they can be copied"))
     }
 
-    /// What a batch leans on must be named by segments that others can read, too.
-    fn check_index(&self, batch: &Batch) -> Result<()> {
-        let snapshot = self.levels.refresh_checked()?;
+    /// The marks are what must be read now; a folder's damage notes cost nothing to be read again.
+    fn refresh_step_3(&self, far: bool) -> Result<()> {
+        let disk = self.disk.as_ref();
+        if far { self.notes.refresh_marks(disk) } else { self.notes.refresh(disk) }
+    }
+
+    /// What a batch leans on must be named by segments that others can read, too. Where each look is a request it is what the batch
+    /// has listed before it leaned on anything.
+    fn check_index(&self, batch: &Batch, far: bool) -> Result<()> {
+        let snapshot = if far { self.levels.snapshot()? } else { self.levels.refresh_checked()? };
         let suspect = snapshot.segments.iter().any(|segment| self.notes.is_suspect(segment.name()));
         if snapshot.losses == batch.losses && snapshot.broken.is_empty() && !suspect {
             return Ok(());

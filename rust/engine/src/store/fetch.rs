@@ -203,8 +203,14 @@ impl Inner {
         Ok(entries)
     }
 
-    fn run_tasks(&self, snapshot: &Snapshot, tasks: Vec<Task<'_>>, cancel: &Cancel) -> Vec<(usize, Entry, Error)> {
-        let threads = self.threads.min(tasks.len().div_ceil(2)).max(1);
+    pub(crate) fn run_tasks(
+        &self,
+        snapshot: &Snapshot,
+        tasks: Vec<Task<'_>>,
+        cancel: &Cancel,
+    ) -> Vec<(usize, Entry, Error)> {
+        let share = if self.disk.reach().far { tasks.len() } else { tasks.len().div_ceil(2) };
+        let threads = self.threads.min(share).max(1);
         let source = Mutex::new(tasks.into_iter());
         let failed = Mutex::new(Vec::new());
         let work = || {

@@ -9,6 +9,7 @@ use crate::disk::{File, Reach};
 use crate::error::At;
 use crate::format::entry::Entry;
 use crate::format::frame::{FRAME_HEADER, FrameHeader, FrameKind};
+use crate::id::Id;
 use crate::index::levels::Snapshot;
 use crate::mutant::planted;
 use crate::{Error, Kind, Result};
@@ -27,9 +28,6 @@ pub(crate) struct Job<'a> {
 /// Frames of one pack that are read by one system call.
 pub(crate) type Task<'a> = Vec<Job<'a>>;
 
-/// Three pieces for each frame at most: IOV_MAX is 1024.
-const FRAMES: usize = 320;
-
 /// Sort jobs by place and put neighbours together.
 pub(crate) fn plan(mut jobs: Vec<Job<'_>>, reach: Reach) -> Vec<Task<'_>> {
     jobs.sort_by_key(|job| (job.entry.pack, job.entry.offset));
@@ -40,7 +38,7 @@ pub(crate) fn plan(mut jobs: Vec<Job<'_>>, reach: Reach) -> Vec<Task<'_>> {
             && last.entry.pack == job.entry.pack
             && let Some(gap) = job.entry.offset.checked_sub(last.entry.end())
             && gap <= reach.gap
-            && task.len() < FRAMES
+            && task.len() < reach.frames
             && job.entry.end().saturating_sub(first.entry.offset) <= reach.bytes
         {
             task.push(job);
@@ -57,15 +55,16 @@ impl Inner {
         let Some(pack) = task.first().map(|job| job.entry.pack) else { return Vec::new() };
         let file = match self.packs.open(self, snapshot, &pack) {
             Ok(Some(file)) => file,
-            Ok(None) => {
-                return fail_all(&task, &Error::new(Kind::NotFound, "pack", format!("read pack {pack}: it is gone")));
-            }
+            Ok(None) => return fail_all(&task, &gone(&pack)),
             Err(error) => return fail_all(&task, &error),
         };
         let mut heads = vec![[0_u8; FRAME_HEADER]; task.len()];
         let mut payloads = vec![Vec::new(); task.len()];
         let read = match read_into(file.as_ref(), &mut task, &mut heads, &mut payloads) {
             Ok(read) => read,
+            Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => {
+                return fail_all(&task, &gone(&pack));
+            }
             Err(error) => return fail_all(&task, &error),
         };
         let mut failed = Vec::new();
@@ -213,6 +212,10 @@ fn gaps(task: &[Job<'_>]) -> Vec<Vec<u8>> {
         end = job.entry.end();
     }
     gaps
+}
+
+fn gone(pack: &Id) -> Error {
+    Error::new(Kind::NotFound, "pack", format!("read pack {pack}: it is gone"))
 }
 
 fn fail_all(task: &[Job<'_>], error: &Error) -> Vec<(usize, Entry, Error)> {

@@ -162,7 +162,11 @@ impl Known {
         if store.notes.is_barred(entry) {
             return Ok(false);
         }
-        let seen = lock(&self.presence).get(&entry.pack).copied();
+        let far = store.disk.reach().far;
+        let seen = lock(&self.presence)
+            .get(&entry.pack)
+            .copied()
+            .or((far && store.packs.was_seen(&entry.pack)).then_some(true));
         let there = match seen {
             Some(there) => there,
             None => {

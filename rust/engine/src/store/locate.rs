@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::frames::{Job, plan};
 use super::{Inner, Store, pipeline};
 use crate::cancel::Cancel;
 use crate::digest::Digest;
@@ -160,51 +161,72 @@ impl Inner {
         stop: u64,
         nodes: &mut Vec<Digest>,
     ) -> Result<Vec<Piece>> {
-        let mut pieces = Vec::new();
-        let mut walk = Walk { store: self, snapshot, start, stop, nodes, pieces: &mut pieces };
-        let end = walk.node(&blob.root, blob.height, 0)?;
-        let whole = start == 0 && stop >= blob.size;
-        if end != blob.size || (whole && pieces.len() as u64 != blob.chunks) {
-            return Err(Error::corrupt(
-                "recipe",
-                format!("read the recipe of {}: it lists {end} of {} bytes", blob.key, blob.size),
-            ));
-        }
-        Ok(pieces)
-    }
-}
-
-struct Walk<'a> {
-    store: &'a Inner,
-    snapshot: &'a Arc<Snapshot>,
-    start: u64,
-    stop: u64,
-    nodes: &'a mut Vec<Digest>,
-    pieces: &'a mut Vec<Piece>,
-}
-
-impl Walk<'_> {
-    /// Read a node whose first byte stands at `at` in the blob; returns where it ends.
-    fn node(&mut self, digest: &Digest, height: u8, at: u64) -> Result<u64> {
-        let bytes = self.store.read_any(self.snapshot, digest, FrameKind::Node)?;
-        self.nodes.push(*digest);
-        let node = Node::decode(&bytes)?;
-        let wrong = || Error::corrupt("recipe", format!("read recipe node {digest}: it does not fit its parent"));
-        if node.height != height {
-            return Err(wrong());
-        }
-        let mut at = at;
-        for record in &node.records {
-            let end = at.checked_add(record.len).ok_or_else(wrong)?;
-            if end > self.start && at < self.stop {
-                if height == 0 {
-                    self.pieces.push(Piece { digest: record.digest, start: at, len: record.len });
-                } else if self.node(&record.digest, height.checked_sub(1).ok_or_else(wrong)?, at)? != end {
-                    return Err(wrong());
+        let wrong = |digest: &Digest| {
+            Error::corrupt("recipe", format!("read recipe node {digest}: it does not fit its parent"))
+        };
+        let mut level = vec![Piece { digest: blob.root, start: 0, len: blob.size }];
+        let mut read: Vec<Vec<Digest>> = Vec::new();
+        for height in (0..=blob.height).rev() {
+            let digests: Vec<Digest> = level.iter().map(|piece| piece.digest).collect();
+            let mut below = Vec::new();
+            for (parent, bytes) in level.iter().zip(self.nodes(snapshot, &digests)?) {
+                let node = Node::decode(&bytes)?;
+                let mut at = parent.start;
+                for record in &node.records {
+                    let end = at.checked_add(record.len).ok_or_else(|| wrong(&parent.digest))?;
+                    if end > start && at < stop {
+                        below.push(Piece { digest: record.digest, start: at, len: record.len });
+                    }
+                    at = end;
+                }
+                if node.height != height || Some(at) != parent.start.checked_add(parent.len) {
+                    return Err(wrong(&parent.digest));
                 }
             }
-            at = end;
+            read.push(digests);
+            level = below;
         }
-        Ok(at)
+        // As they were written: a level's nodes before those above.
+        nodes.extend(read.into_iter().rev().flatten());
+        let whole = start == 0 && stop >= blob.size;
+        if whole && level.len() as u64 != blob.chunks {
+            return Err(Error::corrupt(
+                "recipe",
+                format!("read the recipe of {}: it lists {} of {} chunks", blob.key, level.len(), blob.chunks),
+            ));
+        }
+        Ok(level)
+    }
+
+    /// The bytes of nodes: together by the first entry of each, and by every other where that fails.
+    fn nodes(&self, snapshot: &Arc<Snapshot>, digests: &[Digest]) -> Result<Vec<Vec<u8>>> {
+        let mut entries = Vec::with_capacity(digests.len());
+        for digest in digests {
+            let mut entry = None;
+            snapshot.chunks(digest, FrameKind::Node, &mut |found, _| {
+                entry = Some(*found);
+                Ok(!self.notes.is_damaged(found))
+            })?;
+            entries.push(entry);
+        }
+        let mut outs: Vec<Vec<u8>> =
+            entries.iter().map(|entry| vec![0; entry.map_or(0, |entry| entry.raw as usize)]).collect();
+        let jobs = entries
+            .iter()
+            .zip(&mut outs)
+            .enumerate()
+            .filter_map(|(owner, (entry, out))| entry.map(|entry| Job { entry, out, owner, check: true }));
+        let tasks = plan(jobs.collect(), self.disk.reach());
+        let mut good: Vec<bool> = entries.iter().map(Option::is_some).collect();
+        for (owner, entry, _) in self.run_tasks(snapshot, tasks, &Cancel::new()) {
+            self.packs.forget(&entry.pack);
+            if let Some(good) = good.get_mut(owner) {
+                *good = false;
+            }
+        }
+        for ((digest, out), _) in digests.iter().zip(&mut outs).zip(good).filter(|(_, good)| !good) {
+            *out = self.read_any(snapshot, digest, FrameKind::Node)?;
+        }
+        Ok(outs)
     }
 }

@@ -92,7 +92,6 @@ impl Store {
     /// `ReadOnly`, `Unsupported`; the disk's errors at the first write.
     pub fn begin(&self, options: BatchOptions) -> Result<Batch> {
         let writer = self.inner.writer()?;
-        self.inner.levels.refresh()?;
         Batch::new(Arc::clone(&self.inner), writer, options)
     }
 

@@ -1,6 +1,6 @@
 //! What others say about packs: condemned by a collector (`marks/`), or found damaged by a reader (`damage/`).
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use super::Inner;
 use super::stats::add;
@@ -20,14 +20,33 @@ use crate::{Error, Kind, Result};
 pub(crate) struct Notes {
     condemned: RwLock<DigestSet<Id>>,
     damaged: RwLock<DigestSet<(Id, u64)>>,
+    /// What was announced that this version does not know: nothing is written any more.
+    announced: OnceLock<Error>,
 }
 
 impl Notes {
     /// List both folders afresh.
     ///
     /// # Errors
-    /// `Unsupported` when something is announced among the marks that this version does not know: it must not write any more.
+    /// As for `refresh_marks`.
     pub(crate) fn refresh(&self, disk: &dyn Disk) -> Result<()> {
+        self.refresh_marks(disk)?;
+        self.refresh_damage(disk)
+    }
+
+    /// Whether this version may write to the store, as far as the marks that were listed tell.
+    ///
+    /// # Errors
+    /// `Unsupported` when something is announced that this version does not know.
+    pub(crate) fn check_announced(&self) -> Result<()> {
+        self.announced.get().map_or(Ok(()), |error| Err(error.clone()))
+    }
+
+    /// List the marks afresh.
+    ///
+    /// # Errors
+    /// `Unsupported` when something is announced among the marks that this version does not know: it must not write any more.
+    pub(crate) fn refresh_marks(&self, disk: &dyn Disk) -> Result<()> {
         let mut condemned = DigestSet::default();
         for entry in disk.list("marks").at("list", "marks")? {
             let id = Id::from_hex(&entry.name).ok_or_else(|| {
@@ -35,10 +54,16 @@ impl Notes {
                     "write: the store announces {:?}, which this version does not know; a newer packhouse is needed",
                     entry.name
                 );
-                Error::new(Kind::Unsupported, "announcement", text)
+                self.announced.get_or_init(|| Error::new(Kind::Unsupported, "announcement", text)).clone()
             })?;
             condemned.insert(id);
         }
+        *self.condemned.write().unwrap_or_else(PoisonError::into_inner) = condemned;
+        Ok(())
+    }
+
+    /// List the damage notes afresh.
+    pub(crate) fn refresh_damage(&self, disk: &dyn Disk) -> Result<()> {
         let mut damaged = DigestSet::default();
         for entry in disk.list("damage").at("list", "damage")? {
             // A name that is no note says nothing about any pack.
@@ -46,7 +71,6 @@ impl Notes {
                 damaged.insert((note.pack, note.offset));
             }
         }
-        *self.condemned.write().unwrap_or_else(PoisonError::into_inner) = condemned;
         *self.damaged.write().unwrap_or_else(PoisonError::into_inner) = damaged;
         Ok(())
     }

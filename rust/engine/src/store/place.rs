@@ -42,6 +42,7 @@ struct Laid {
     runs: Runs,
     stored: u64,
     borrowed: Vec<Digest>,
+    waiting: Waiting,
 }
 
 impl Laid {
@@ -70,6 +71,16 @@ impl Laid {
         }
     }
 }
+
+/// Nodes of a large blob that have no place yet: they are put side by side, so that one read fetches all of them.
+#[derive(Debug, Default)]
+struct Waiting {
+    nodes: Vec<(Digest, Vec<u8>)>,
+    len: usize,
+}
+
+/// So many bytes of nodes wait for the end of their blob: those of some 400 MiB.
+const PATIENCE: usize = 256 * 1024;
 
 /// Where chunks are placed: one batch's stage.
 pub(crate) struct Placer<'b> {
@@ -183,14 +194,19 @@ impl Placer<'_> {
             }
         };
         let Large { builder, laid } = large;
-        builder.push(digest, len, &mut |bytes| self.node(&mut stage, bytes, writes, laid))
+        builder.push(digest, len, &mut |bytes| self.node(&mut stage, bytes, laid))?;
+        if laid.waiting.len > PATIENCE {
+            self.place_nodes(&mut stage, writes, laid)?;
+        }
+        Ok(())
     }
 
     /// Close a large blob's recipe.
     pub(crate) fn finish(&self, key: Digest, large: Large, writes: &mut Vec<Write<'_>>) -> Result<(Row, Tree)> {
         let Large { builder, mut laid } = large;
         let mut stage = lock(self.stage);
-        let tree = builder.finish(&mut |bytes| self.node(&mut stage, bytes, writes, &mut laid))?;
+        let tree = builder.finish(&mut |bytes| self.node(&mut stage, bytes, &mut laid))?;
+        self.place_nodes(&mut stage, writes, &mut laid)?;
         drop(stage);
         let row = Row {
             key,
@@ -204,7 +220,8 @@ impl Placer<'_> {
         Ok((row, tree))
     }
 
-    fn node(&self, stage: &mut Stage, bytes: &[u8], writes: &mut Vec<Write<'_>>, laid: &mut Laid) -> Result<Digest> {
+    /// A node that is complete. One that has a place is leaned on, others wait for theirs.
+    fn node(&self, stage: &mut Stage, bytes: &[u8], laid: &mut Laid) -> Result<Digest> {
         let digest = digest::hash_node(bytes);
         if let Some(placed) = stage.ledger.find(&digest)? {
             laid.own(&placed);
@@ -219,13 +236,25 @@ impl Placer<'_> {
             laid.lent(stage, lent);
             return Ok(digest);
         }
-        // Digests do not compress.
-        let encoded = Encoded { codec: Codec::Raw, group: 0, payload: Cow::Owned(bytes.to_vec()) };
-        let header = header(FrameKind::Node, digest, bytes.len(), &encoded)?;
-        let placed: Placed = stage.place(self.store, self.writer, &header, encoded, false, writes)?;
-        laid.stored = laid.stored.saturating_add(placed.frame_len());
-        laid.own(&placed);
+        laid.waiting.len = laid.waiting.len.saturating_add(bytes.len());
+        laid.waiting.nodes.push((digest, bytes.to_vec()));
         Ok(digest)
+    }
+
+    fn place_nodes(&self, stage: &mut Stage, writes: &mut Vec<Write<'_>>, laid: &mut Laid) -> Result<()> {
+        for (digest, bytes) in std::mem::take(&mut laid.waiting).nodes {
+            if stage.ledger.find(&digest)?.is_some() {
+                continue;
+            }
+            // Digests do not compress.
+            let len = bytes.len();
+            let encoded = Encoded { codec: Codec::Raw, group: 0, payload: Cow::Owned(bytes) };
+            let header = header(FrameKind::Node, digest, len, &encoded)?;
+            let placed: Placed = stage.place(self.store, self.writer, &header, encoded, false, writes)?;
+            laid.stored = laid.stored.saturating_add(placed.frame_len());
+            laid.own(&placed);
+        }
+        Ok(())
     }
 }
 

@@ -147,7 +147,14 @@ impl Inner {
         let path =
             snapshot.embedded(id).map_or_else(|| super::packs::pack_path(id), |segment| segment.path().to_owned());
         self.packs.forget(id);
-        let Some(file) = self.packs.open(self, snapshot, id)? else {
+        let opened = match self.packs.open(self, snapshot, id)? {
+            Some(file) => match file.len() {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+                len => Some((file, len.at("stat", &path)?)),
+            },
+            None => None,
+        };
+        let Some((file, len)) = opened else {
             find(
                 tally,
                 &path,
@@ -155,10 +162,7 @@ impl Inner {
             );
             return Ok(());
         };
-        let len = match (snapshot.embedded(id), file.len().at("stat", &path)?) {
-            (Some(segment), _) => segment.name().pack_len,
-            (None, len) => len,
-        };
+        let len = snapshot.embedded(id).map_or(len, |segment| segment.name().pack_len);
         if expected.is_some_and(|expected| expected != len) {
             find(
                 tally,

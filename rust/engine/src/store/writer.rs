@@ -49,7 +49,11 @@ impl Inner {
         // Its file is durable before its first pack is: whatever it leaves behind when the power goes, a later writer finds by it.
         self.disk.sync_dir("writers").at("sync", "writers")?;
         let writer = Arc::new(Writer { id, _lock: held, leaves_something: AtomicBool::new(false) });
-        self.notes.refresh(self.disk.as_ref())?;
+        if self.disk.reach().far {
+            self.notes.refresh_marks(self.disk.as_ref())?; // damage notes when something is leaned on
+        } else {
+            self.notes.refresh(self.disk.as_ref())?;
+        }
         self.sweep(&id)?;
         *slot = Some(Arc::clone(&writer));
         Ok(writer)

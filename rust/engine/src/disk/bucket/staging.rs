@@ -9,8 +9,9 @@ use crate::disk::Staged;
 
 /// Bytes of a part that leaves before its file is whole.
 pub(super) const PART: usize = 8 * 1024 * 1024;
-/// How many lengths are remembered.
+/// How many files are remembered, and how long one may be.
 const REMEMBERED: usize = 16;
+const SHORT: usize = 1024 * 1024;
 
 /// A file that is being written.
 #[derive(Debug)]
@@ -97,20 +98,20 @@ impl BucketFile {
         self.body.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, path: &str, len: u64) {
+    fn remember(&self, path: &str, bytes: Vec<u8>) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if recent.len() >= REMEMBERED {
             recent.pop_first();
         }
-        recent.insert(path.to_owned(), len);
+        recent.insert(path.to_owned(), bytes);
     }
 
     fn put(&self, path: &str) -> io::Result<()> {
         let mut body = self.body();
         if body.left == 0 {
             self.objects.put(path, &body.window)?;
-            if path.starts_with("index/") {
-                self.remember(path, body.window.len() as u64);
+            if path.starts_with("index/") && body.window.len() <= SHORT {
+                self.remember(path, std::mem::take(&mut body.window));
             }
             return Ok(());
         }

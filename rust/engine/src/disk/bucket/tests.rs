@@ -26,11 +26,12 @@ impl Objects for Memory {
     fn describe(&self) -> String {
         "memory".to_owned()
     }
-    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<()> {
+    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<u64> {
         let objects = self.objects.lock().unwrap();
         let start = usize::try_from(offset).unwrap();
-        into.copy_from_slice(&objects.get(name).ok_or(io::ErrorKind::NotFound)?[start..start + into.len()]);
-        Ok(())
+        let object = objects.get(name).ok_or(io::ErrorKind::NotFound)?;
+        into.copy_from_slice(object.get(start..start + into.len()).ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(object.len() as u64)
     }
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.objects.lock().unwrap().insert(name.to_owned(), bytes.to_vec());

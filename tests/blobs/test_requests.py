@@ -1,0 +1,137 @@
+"""What each operation costs on a bucket, in requests by verb, as arithmetic says: exact numbers, on a real server."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+import packhouse
+from packhouse.objects.s3 import S3Options
+from packhouse.objects.s3.requests import Requests
+from tests.objects.conftest import bucket, s3_options
+
+__all__ = ["bucket", "s3_options"]  # fixtures
+
+DICE = random.Random(7)
+MIB = 1 << 20
+Counting = Callable[[], Any]
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest) -> str:
+    """A prefix of its own."""
+    return f"s3://packhouse/{DICE.randbytes(6).hex()}"
+
+
+@pytest.fixture
+def options(s3_options: S3Options) -> packhouse.StoreOptions:
+    return packhouse.StoreOptions(bucket=s3_options)
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    """Count the requests of a block, by verb; a list is `LIST`."""
+    seen: list[str] = []
+    ask = Requests.ask
+
+    async def counted(self: Requests, method: str, what: str, name: str | None = None, **more: Any) -> Any:
+        seen.append("LIST" if "list-type" in (more.get("query") or {}) else method)
+        told.append(f"{seen[-1]} {what}")
+        return await ask(self, method, what, name, **more)
+
+    told: list[str] = []
+    monkeypatch.setattr(Requests, "ask", counted)
+
+    @contextmanager
+    def block() -> Iterator[Counter[str]]:
+        counts: Counter[str] = Counter()
+        seen.clear()
+        told.clear()
+        yield counts
+        counts.update(seen)
+        print(dict(counts), *told, sep="\n  ")  # shown when the test fails
+
+    return block
+
+
+async def test_a_small_batch_is_one_put_and_one_list(
+    url: str, options: packhouse.StoreOptions, counting: Counting
+) -> None:
+    async with packhouse.open(url, options=options) as store:
+        with counting() as first:
+            await store.save_blobs([b"one", b"two", b"three"])
+        with counting() as second:
+            await store.save_blobs([b"four", b"five"])
+        with counting() as largest:
+            await store.save_blobs([DICE.randbytes(50_000) for _ in range(5)])
+    # A writer lists marks, damage notes and the index before it writes first, and the marks after it has written.
+    assert first == {"PUT": 1, "LIST": 3 + 1}
+    assert second == {"PUT": 1, "LIST": 1}
+    assert largest == {"PUT": 1, "LIST": 1}
+
+
+async def test_leaning_on_a_pack_is_one_head_more(
+    url: str, options: packhouse.StoreOptions, counting: Counting
+) -> None:
+    async with packhouse.open(url, options=options) as store:
+        await store.save_blobs([b"one", b"two", b"three"])
+        await store.save_blobs([b"four"])
+        with counting() as one:
+            await store.save_blobs([b"one", b"new"])
+        with counting() as two:
+            await store.save_blobs([b"one", b"three", b"four"])
+    # The index and the damage notes are listed before anything is leaned on, the marks afterwards.
+    assert one == {"PUT": 1, "LIST": 2 + 1, "HEAD": 1}
+    assert two == {"PUT": 1, "LIST": 2 + 1, "HEAD": 2}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_ten_thousand_small_blobs_are_their_parts_and_a_handful(
+    url: str, options: packhouse.StoreOptions, counting: Counting, anyio_backend: str
+) -> None:
+    blobs = [DICE.randbytes(10 << 10) for _ in range(10_000)]
+    async with packhouse.open(url, options=options) as store:
+        await store.save_blobs([b"first"])
+        with counting() as saving:
+            saved = await store.save_blobs(blobs)
+    # 103 MB in parts of 8 MiB, and the segment; an upload is begun and ended.
+    parts = 13
+    assert saving == {"PUT": parts + 1, "POST": 2, "LIST": 2 + 1}
+    async with packhouse.open(url, options=options, mode="r") as store:
+        with counting() as loading:
+            loaded = {key: bytes(data) async for key, data in store.load_blobs(saved)}
+    assert len(loaded) == 10_000
+    # Locators say where they are: of two segments only the small one is read, as it is opened. 8 MiB of blobs are one
+    # read, and 2048 are located at once: five times at most three.
+    assert loading == {"LIST": 1, "GET": 1 + 5 * 3}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_large_blob_is_its_parts_and_its_recipe(
+    url: str, options: packhouse.StoreOptions, counting: Counting, anyio_backend: str
+) -> None:
+    blob = random.Random(3).randbytes(200 * MIB)  # its recipe has two levels, in any store
+    async with packhouse.open(url, options=options) as store:
+        await store.save_blobs([b"first"])
+        with counting() as saving:
+            (saved,) = await store.save_blobs([blob])
+        with counting() as again:
+            await store.save_blobs([blob])
+    assert saving == {"PUT": 26 + 1, "POST": 2, "LIST": 2 + 1}
+    # Known: index and damage notes, two reads of the recipe; the record, the marks, and its pack is still there.
+    assert again == {"LIST": 2 + 1, "GET": 2, "PUT": 1, "HEAD": 1}
+    async with packhouse.open(url, options=options, mode="r") as store:
+        with counting() as cold:
+            assert bytes(await store.load(saved.key)) == blob
+    # The index is one list and three segments, the recipe two reads; the bytes come 9 MiB at a time.
+    assert cold == {"LIST": 1, "GET": 3 + 2 + 23}
+    async with packhouse.open(url, options=options) as store:
+        with counting() as known:
+            assert (await store.save_blobs([blob]))[0].existed
+    # A writer that knows nothing yet looks for the pack before it leans on it, too, and reads three segments.
+    assert known == {"LIST": 3 + 1, "GET": 3 + 2, "PUT": 1, "HEAD": 2}
