@@ -225,10 +225,9 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
             self._fetching.append((plan, self._fetch(plan)))
 
     def _fetch(self, plan: _Plan) -> Job[list[bytes | Exception | None]]:
-        engine, cancel, stop = self._core.engine, self._cancel, plan.start + len(plan.keys)
-        return self._core.jobs.start(
-            lambda: engine.fetch(plan.located, plan.start, stop, cancel), cancel, on_end=self._bell.ring
-        )
+        engine, cancel = self._core.engine, self._cancel
+        room = plan.located.room(plan.start, plan.start + len(plan.keys))
+        return self._core.jobs.start(lambda: engine.fetch(room, cancel), cancel, on_end=self._bell.ring)
 
     def _take_fetched(self) -> None:
         while self._fetching:

@@ -83,7 +83,7 @@ class Lookup:
 
     def _load(self) -> bytes:
         located, _ = self._find()
-        (data,) = self._core.engine.fetch(located, 0, 1, self._cancel)
+        (data,) = self._core.engine.fetch(located.room(0, 1), self._cancel)
         if isinstance(data, bytes):
             return data
         raise data or BlobNotFound(f"no blob has the key {self._key}")

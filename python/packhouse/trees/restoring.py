@@ -144,7 +144,7 @@ class _Writer:
     def _piece(self, located: Located, index: int, start: int, size: int) -> bytes:
         if size > PIECE:
             return self._engine.fetch_range(located, index, start, min(start + PIECE, size), self._cancel)
-        (data,) = self._engine.fetch(located, index, index + 1, self._cancel)
+        (data,) = self._engine.fetch(located.room(index, index + 1), self._cancel)
         if isinstance(data, bytes):
             return data
         raise data or CorruptBlob("restore_tree: a blob vanished while it was read")

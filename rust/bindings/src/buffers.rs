@@ -136,8 +136,28 @@ impl<'py> Unfilled<'py> {
         unsafe { std::slice::from_raw_parts_mut(self.start, self.len) }
     }
 
+    /// The same, to be filled by another thread.
+    pub(crate) fn put_by(self) -> Awaiting {
+        Awaiting { object: self.object.unbind(), len: self.len }
+    }
+
     /// The object, now that all of it is written.
     pub(crate) fn filled(self) -> Bound<'py, PyBytes> {
         self.object
+    }
+}
+
+/// An [`Unfilled`] object between the thread that made it and the one that fills it.
+pub(crate) struct Awaiting {
+    object: Py<PyBytes>,
+    len: usize,
+}
+
+impl Awaiting {
+    pub(crate) fn take_up(self, py: Python<'_>) -> Unfilled<'_> {
+        let object = self.object.into_bound(py);
+        // SAFETY: as in `Unfilled::new`.
+        let start: *mut c_char = unsafe { ffi::PyBytes_AsString(object.as_ptr()) };
+        Unfilled { object, start: start.cast(), len: self.len }
     }
 }

@@ -14,6 +14,7 @@ mod gzip;
 mod located;
 mod names;
 mod objects;
+mod room;
 mod saved;
 mod settings;
 mod store;
@@ -37,6 +38,8 @@ mod _engine {
     use crate::located::Located;
     #[pymodule_export]
     use crate::names::{NameListing, Names};
+    #[pymodule_export]
+    use crate::room::Room;
     #[pymodule_export]
     use crate::saved::Saved;
     #[pymodule_export]

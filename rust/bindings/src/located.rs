@@ -4,6 +4,7 @@ use packhouse_engine::store;
 use pyo3::prelude::*;
 
 use crate::errors;
+use crate::room::Room;
 
 /// Where blobs stand, in the order in which their keys were asked for.
 #[pyclass(frozen, module = "packhouse._engine")]
@@ -15,6 +16,11 @@ pub(crate) struct Located {
 impl Located {
     fn __len__(&self) -> usize {
         self.found.len()
+    }
+
+    /// Memory for the blobs from `start` to before `stop`, for one `Store.fetch`.
+    fn room(slf: &Bound<'_, Self>, start: usize, stop: usize) -> PyResult<Room> {
+        Room::new(slf, start, stop)
     }
 
     /// Bytes of each blob; None where none was found.

@@ -12,11 +12,12 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use crate::batch::Batch;
 use crate::buffers::{Unfilled, View};
 use crate::cancel::Cancel;
-use crate::detach::{SLICE, detached, give_way};
+use crate::detach::detached;
 use crate::disk::Disk;
 use crate::errors;
 use crate::fork::Owned;
 use crate::located::Located;
+use crate::room::Room;
 use crate::saved::Saved;
 use crate::settings;
 use crate::survey;
@@ -123,25 +124,12 @@ impl Store {
         Ok(Located { found })
     }
 
-    /// Read whole blobs, verified: for each its bytes, None if it was not found, or its exception.
-    fn fetch<'py>(
-        &self,
-        py: Python<'py>,
-        located: &Located,
-        start: usize,
-        stop: usize,
-        cancel: &Cancel,
-    ) -> PyResult<Bound<'py, PyList>> {
+    /// Read whole blobs, verified, into the room that was made for them: for each its bytes, None if it was not found, or its exception.
+    fn fetch<'py>(&self, py: Python<'py>, room: &Room, cancel: &Cancel) -> PyResult<Bound<'py, PyList>> {
         let engine = self.engine(py)?;
-        let wanted = located.range(py, start, stop)?;
+        let wanted = room.located.get().range(py, room.start, room.stop)?;
         let found: Vec<&store::Located> = wanted.iter().flatten().collect();
-        let mut memory = Vec::with_capacity(found.len());
-        for one in &found {
-            if !memory.is_empty() && memory.len() % SLICE == 0 {
-                give_way(py);
-            }
-            memory.push(Unfilled::new(py, size_of(py, one.size())?)?);
-        }
+        let mut memory = room.take(py)?;
         let mut outs: Vec<&mut [u8]> = memory.iter_mut().map(Unfilled::memory).collect();
         let results = detached(py, || Ok(engine.fetch(&found, &mut outs, &cancel.flag)))?;
         drop(outs);
@@ -272,7 +260,7 @@ impl Store {
 }
 
 /// A size that comes from the store, as one of this machine's memory.
-fn size_of(py: Python<'_>, size: u64) -> PyResult<usize> {
+pub(crate) fn size_of(py: Python<'_>, size: u64) -> PyResult<usize> {
     usize::try_from(size)
         .map_err(|_| errors::invalid(py, "too-large", "the blob is larger than this machine's memory can be"))
 }
