@@ -23,10 +23,6 @@ SECONDS = 9.0
 """A kill comes within these many seconds: about what a flow of four takes on a quiet machine."""
 
 
-class Acknowledged(AssertionError):
-    """Something that a task had acknowledged is gone."""
-
-
 def rounds(kind: str, place: Path, kills: int, seed: int) -> Iterator[World]:
     """Kill so many flows, each again and again until it ends by itself; yield each world that ended well.
 
@@ -37,7 +33,8 @@ def rounds(kind: str, place: Path, kills: int, seed: int) -> Iterator[World]:
     done = 0
     number = 0
     while done < kills:
-        world = {"drop-in": World, "packhouse": packed}[kind](place / str(number))
+        folder = place / str(number)
+        world = packed(folder) if kind == "packhouse" else World(folder)
         world.folder.mkdir(parents=True)
         number += 1
         began = time.monotonic()

@@ -20,6 +20,10 @@ def main(names: list[str]) -> int:
         failed, said = build.row_fails("", row, rounds)
         print(f"  unplanted, {row} {rounds}: {said if failed else 'nothing found, as it should be'}", flush=True)
         wrong += failed
+    for tests in sorted({hunt.tests for one in ALL for hunt in one.hunts if hunt.tests and not names}):
+        failed = build.tests_fail("", tests)
+        print(f"  unplanted, {tests}: {'FAILS' if failed else 'nothing found, as it should be'}", flush=True)
+        wrong += failed
     outcome = run("packhouse", rounds=0, only=frozenset(names))
     for note in outcome.notes:
         print(note)

@@ -9,6 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+from tests.mutants.python import PLANTS
 from tests.torture.nest import ROOT
 
 SITE = ROOT / "target" / "mutants" / "site"
@@ -44,7 +45,7 @@ def planted_names() -> set[str]:
     found = set()
     for file in (ROOT / "rust").rglob("*.rs"):
         found |= {part.split('"')[0] for part in file.read_text().split('planted("')[1:]}
-    return found | {"cancelled-is-committed", "stream-gathered", "loop-blocked"}
+    return found | PLANTS.keys()
 
 
 def hunting(mutant: str) -> dict[str, str]:
@@ -60,6 +61,28 @@ def engine_tests(mutant: str, only: str) -> bool:
     if built.returncode != 0:
         raise RuntimeError(built.stderr.decode(errors="replace")[-1500:])
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False).returncode != 0
+
+
+def tests_fail(mutant: str, only: str) -> bool:
+    """Run tests of the Python suite with a bug planted; true when one of them failed."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-n",
+        "0",
+        "-p",
+        "tests.mutants.plugin",
+        "--timeout",
+        "0",
+        only,
+    ]
+    done = subprocess.run(command, cwd=ROOT, env=hunting(mutant), capture_output=True, check=False, text=True)
+    if done.returncode not in (0, 1):
+        raise RuntimeError(f"{only} broke: {done.stdout[-1500:]}")
+    return done.returncode == 1
 
 
 def row_fails(mutant: str, row: str, rounds: int) -> tuple[bool, str]:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Hunt:
-    """A harness run that must fail: a row with rounds, or a filter for the engine's own tests."""
+    """A harness run that must fail: a row with rounds, tests of the Python suite, or a filter for the engine's own."""
 
     row: str = ""
     rounds: int = 0
     engine: str = ""
+    tests: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Mutant:
 def _mutant(name: str, what: str, *hunts: Hunt) -> Mutant:
     return Mutant(name, what, hunts)
 
+
+_DAMAGE = "tests/metaflow/test_damage.py"
+_FILES = "tests/metaflow/test_packed_files.py"
+_TASKS = "tests/tasks/test_datastores.py"
 
 ALL = (
     _mutant("no-file-sync", "files are not synced", Hunt("power", 30)),
@@ -58,4 +63,44 @@ ALL = (
     _mutant("cancelled-is-committed", "a cancelled batch is committed all the same", Hunt("cancel", 300)),
     _mutant("stream-gathered", "a stream is gathered in memory", Hunt("memory", 256)),
     _mutant("loop-blocked", "work is done on the event loop", Hunt("gap", 16)),
+    _mutant(
+        "gzip-not-checked",
+        "the drop-in loads without a look at the SHA-1",
+        Hunt(tests=f"{_DAMAGE}::test_no_flipped_bit_gives_wrong_bytes"),
+    ),
+    _mutant(
+        "gzip-not-healed",
+        "the drop-in trusts the existence of a file",
+        Hunt(tests=f"{_DAMAGE}::test_saving_again_heals_what_shows"),
+    ),
+    _mutant(
+        "gzip-not-noted",
+        "the drop-in forgets the damage it sees",
+        Hunt(tests=f"{_DAMAGE}::test_a_flipped_bit_is_healed_once_it_was_noticed"),
+    ),
+    _mutant(
+        "gzip-not-synced",
+        "the drop-in syncs nothing",
+        Hunt(tests="tests/metaflow/test_power.py"),
+    ),
+    _mutant(
+        "task-done-first",
+        "a task is done before its record stands",
+        Hunt(tests=f"{_TASKS}::test_no_crash_shows_a_done_task_without_all_its_artifacts"),
+    ),
+    _mutant(
+        "task-record-first",
+        "a task's record stands before its blobs",
+        Hunt(tests=f"{_TASKS}::test_done_is_refused_while_a_blob_is_missing"),
+    ),
+    _mutant(
+        "task-older-shown",
+        "an attempt that is done is shown although a newer one runs",
+        Hunt(tests="tests/tasks/test_conformance.py"),
+    ),
+    _mutant(
+        "packed-trusts-names",
+        "the packhouse datastore of Metaflow names no blobs in its records",
+        Hunt(tests=f"{_FILES}::test_a_record_is_refused_while_a_blob_is_missing"),
+    ),
 )

@@ -10,6 +10,8 @@ import anyio.to_thread
 
 import packhouse
 from packhouse.blobs.session import Session
+from packhouse.tasks import files
+from packhouse.tasks.files import TaskFiles
 
 
 def _cancelled_is_committed() -> None:
@@ -42,8 +44,40 @@ def _loop_blocked() -> None:
     anyio.to_thread.run_sync = run_sync  # type: ignore[assignment]
 
 
+def _task_done_first() -> None:
+    """The mark that an attempt is done is written before its record."""
+    write = TaskFiles.write_record
+
+    async def write_record(self: TaskFiles, record: Any, kind: str, attempt: int | None) -> None:
+        await self.mark_done(attempt)
+        await write(self, record, kind, attempt)
+
+    TaskFiles.write_record = write_record  # type: ignore[method-assign]  # a bug is planted
+
+
+def _record_unchecked() -> None:
+    """Records do not say which blobs they need, so nobody looks whether these are there."""
+    write = TaskFiles.write_record_document
+
+    async def write_record_document(self: TaskFiles, value: Any, keys: Any, attempt: int | None) -> None:
+        del keys
+        await write(self, value, (), attempt)
+
+    TaskFiles.write_record_document = write_record_document  # type: ignore[method-assign]  # a bug is planted
+
+
+def _older_shown() -> None:
+    """The latest attempt that is done is found, although a newer one has begun."""
+    attempts = files.Attempts
+    attempts.latest = property(lambda self: max(self.done or self.started, default=None))  # type: ignore[assignment,method-assign]  # a bug is planted
+
+
 PLANTS: dict[str, Callable[[], None]] = {
     "cancelled-is-committed": _cancelled_is_committed,
     "stream-gathered": _stream_gathered,
     "loop-blocked": _loop_blocked,
+    "task-done-first": _task_done_first,
+    "task-record-first": _record_unchecked,
+    "task-older-shown": _older_shown,
+    "packed-trusts-names": _record_unchecked,
 }

@@ -46,6 +46,10 @@ def run(name: str, *, rounds: int, seed: int = 20, only: frozenset[str] = frozen
 def _hunt(mutant: Mutant) -> str:
     """What found it; empty when nothing did."""
     for hunt in mutant.hunts:
+        if hunt.tests:
+            if build.tests_fail(mutant.name, hunt.tests):
+                return f"found by {hunt.tests}"
+            continue
         if not hunt.row:
             if build.engine_tests(mutant.name, hunt.engine):
                 return "found by the engine's tests"

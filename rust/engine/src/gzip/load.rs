@@ -12,6 +12,7 @@ use super::source::{Reader, Source};
 use super::{Sha1Key, deflate, notes};
 use crate::disk::Disk;
 use crate::error::At;
+use crate::mutant::planted;
 use crate::store::pipeline::{self, Stations, lock};
 use crate::{Cancel, Error, Result};
 
@@ -114,7 +115,7 @@ impl Found {
         let fits = memory.len() as u64 == self.size;
         let straight = if fits { self.straight(memory, threads, cancel) } else { Err(self.damaged()) };
         match straight {
-            Ok(key) if key == self.key => Ok(Loaded::Filled),
+            Ok(key) if key == self.key || planted("gzip-not-checked") => Ok(Loaded::Filled),
             Err(error) if error.kind() != crate::Kind::Corrupt => Err(error),
             // By others, of another size than it says; or ours is the content of a file that was saved as it is.
             _ => match self.thorough()? {
@@ -170,7 +171,7 @@ impl Found {
     }
 
     fn note(&self) {
-        if let Some(disk) = &self.disk {
+        if let Some(disk) = self.disk.as_ref().filter(|_| !planted("gzip-not-noted")) {
             notes::write(&**disk, &self.key);
         }
     }
