@@ -190,7 +190,7 @@ CorruptBlob
   pin | A pin in the index is damaged. | Run `packhouse verify`.
   recipe | The recipe of a large blob does not hold together. | Save the blob again.
   recipe-node | A part of a large blob's recipe is damaged. | Save the blob again.
-  scratch | What a batch had noted in a temporary file came back changed; nothing of it is visible. | Check the disk; save again.
+  scratch | A temporary file of a batch came back changed; nothing is visible. | Check the disk; save again.
   segment | A segment of the index does not hold together. | Run `packhouse verify`; save the blobs again.
   segment-block | A block of the index is damaged. | Run `packhouse verify`; save the blobs again.
   segment-name | A file in `index/` has no name of a segment. | Remove the file if it is not the store's.
