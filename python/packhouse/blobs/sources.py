@@ -145,7 +145,7 @@ def classify(item: object, what: str) -> memoryview | Source | AsyncSource:  # n
 
 def _view(item: object, what: str) -> memoryview | None:
     try:
-        view = memoryview(item)  # type: ignore[arg-type]
+        view = memoryview(item)  # type: ignore[arg-type] # whether it has a buffer is what is asked
     except TypeError:
         return None
     except (ValueError, BufferError) as error:  # NumPy: a dtype that has no buffer, objects or dates

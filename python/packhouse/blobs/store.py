@@ -398,7 +398,7 @@ class BlobStore:
         if not self._location.remote:
             return None
         from packhouse.blobs.remote import Remote  # noqa: PLC0415 - imports httpx
-        from packhouse.objects import open_objects  # noqa: PLC0415
+        from packhouse.objects import open_objects  # noqa: PLC0415 - as above
 
         objects = open_objects(self._location.url, options=self._options.bucket, client=self._client)
         remote = Remote(objects, create=self._create and self._mode == "a")

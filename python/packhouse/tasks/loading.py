@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from packhouse.blobs.opening import core_of
@@ -73,7 +74,7 @@ async def load_values(
         cached = await content.cached(one.located.key)
         if cached is not None:
             told(len(cached))
-            yield one.name, await jobs.call(lambda one=one, cached=cached: one.value(cached))  # type: ignore[misc]
+            yield one.name, await jobs.call(partial(one.value, cached))
         elif not one.is_large():
             small.append(one)
         else:
@@ -81,7 +82,7 @@ async def load_values(
                 memory = await _read_large(store, one)
             told(memory.nbytes)
             await content.keep(one.located.key, memory)
-            yield one.name, await jobs.call(lambda one=one, memory=memory: one.reader.load(memory))  # type: ignore[misc]
+            yield one.name, await jobs.call(partial(one.reader.load, memory))
             del memory
     at = 0
     async with aclosing(store.load_blobs([one.located for one in small])) as loaded:

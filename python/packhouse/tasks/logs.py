@@ -238,7 +238,7 @@ def log_source(data: object, what: str) -> BlobSource:
         return data.encode()
     streams = ("read", "__next__", "__anext__")
     if isinstance(data, (bytes, bytearray, memoryview, Path)) or any(hasattr(data, name) for name in streams):
-        return data  # type: ignore[return-value]
+        return data  # type: ignore[return-value] # what has one of these names is a stream
     message = f"{what} is of type {type(data).__qualname__}, expected bytes, text, BytesIO, Path or a stream"
     raise InvalidInput(message, kind="item-type")
 

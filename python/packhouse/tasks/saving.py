@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -65,14 +66,14 @@ class ArtifactBatch:
             pairs = aiter(self._pairs)
             try:
                 async for pair in pairs:
-                    yield await jobs.call(lambda pair=pair: self._packed(pair))  # type: ignore[misc]
+                    yield await jobs.call(partial(self._packed, pair))
             finally:
                 await end_generator(pairs)
             return
         sources, count = self.sources(), 1
         while True:
             made: list[BlobSource] = []
-            error = await jobs.call(lambda made=made, count=count: _take(sources, count, made))  # type: ignore[misc]
+            error = await jobs.call(partial(_take, sources, count, made))
             held = sum(len(one) if isinstance(one, bytes) else _BYTES_AT_ONCE for one in made)
             for source in made:
                 yield source

@@ -330,8 +330,9 @@ class TaskDataStore(TaskLogs, ArtifactView):
     async def _find_attempt(self) -> Record:
         """Apply the done rule: the latest attempt that has begun counts, and only when it is done."""
         attempts = await self._files.attempts()
-        wanted = attempts.latest if self._attempt is None else self._attempt
-        if self._mode == "r" and self._attempt is not None and (attempts.latest is None or wanted > attempts.latest):  # type: ignore[operator]
+        asked = self._attempt
+        wanted = attempts.latest if asked is None else asked
+        if self._mode == "r" and asked is not None and (attempts.latest is None or asked > attempts.latest):
             return Record()
         self._attempt = wanted
         done = wanted in attempts.done if wanted is not None else (await self._files.has([DONE], None))[0]

@@ -80,14 +80,14 @@ def decode_entry(line: bytes, key: str) -> Entry:
             raise ValueError("its path would leave the folder")  # noqa: TRY301 - told as all else that is wrong
         mode = fields.get("mode", 0)
         if not isinstance(mode, int) or not 0 <= mode <= _MODE_BITS:
-            raise TypeError("its mode is none")  # noqa: TRY301
+            raise TypeError("its mode is none")  # noqa: TRY301 - as above
         if kind == "dir":
             return Entry(parts, "dir", mode)
         if kind == "link":
             return Entry(parts, "link", target=_read_text(fields, "target"))
         if kind == "file":
             return Entry(parts, "file", mode, check_key(fields["key"]), int(fields["size"]))
-        raise ValueError("its type is unknown")  # noqa: TRY301
+        raise ValueError("its type is unknown")  # noqa: TRY301 - as above
     except (ValueError, TypeError, KeyError, AttributeError, InvalidInput) as error:
         message = f"the blob {key} is no tree: {line[:80]!r} cannot be used: {error}"
         raise CorruptBlob(message, kind="tree") from error

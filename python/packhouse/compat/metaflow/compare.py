@@ -92,7 +92,7 @@ def damage(folder: Path) -> Iterator[Damage]:
 def _classes() -> tuple[Any, Any, Any]:
     try:
         from metaflow.datastore import content_addressed_store as module  # noqa: PLC0415 - needed only here
-        from metaflow.plugins.datastores.local_storage import LocalStorage  # noqa: PLC0415
+        from metaflow.plugins.datastores.local_storage import LocalStorage  # noqa: PLC0415 - as above
     except ImportError as error:
         raise InvalidInput(f"compare: Metaflow cannot be imported: {error}", kind="option") from error
     stock = getattr(getattr(module, "_orig", None), "ContentAddressedStore", None)

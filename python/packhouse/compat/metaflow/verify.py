@@ -70,12 +70,12 @@ def verify_datastore(root: str, progress: Callable[[int], object] | None = None)
         StorageError: a file cannot be read.
     """
     inner = os.path.join(root, ".metaflow")  # noqa: PTH118 - paths are text here, as in Metaflow
-    root = inner if os.path.isdir(inner) else root  # noqa: PTH112
-    if not os.path.isdir(root):  # noqa: PTH112
+    root = inner if os.path.isdir(inner) else root  # noqa: PTH112 - as above
+    if not os.path.isdir(root):  # noqa: PTH112 - as above
         raise StoreNotFound(f"verify {root!r}: there is no such folder", kind="no-store")
     report = DatastoreReport()
     for flow in sorted(_folders(root)):
-        if os.path.isdir(f"{root}/{flow}/data"):  # noqa: PTH112
+        if os.path.isdir(f"{root}/{flow}/data"):  # noqa: PTH112 - as above
             _verify_flow(report, root, flow, progress)
     if not report.flows:
         raise StoreNotFound(f"verify {root!r}: no flow has kept artifacts here", kind="not-a-store")
@@ -104,7 +104,8 @@ def _verify_flow(report: DatastoreReport, root: str, flow: str, progress: Callab
     users: dict[str, list[BlobUser]] = {}
     missing: set[str] = set()
     for user in all_users(f"{root}/{flow}"):
-        gone = is_key(user.key) and user.key not in known and not os.path.exists(_path(folder, user.key))  # noqa: PTH110
+        there = user.key in known or os.path.exists(_path(folder, user.key))  # noqa: PTH110 - as above
+        gone = is_key(user.key) and not there
         if gone:
             missing.add(user.key)
         if gone or user.key in damaged or user.key in undescribed:

@@ -97,7 +97,8 @@ class HttpClient:
                     last = fault.error
                     if not (fault.again and call.again) or number == self.options.tries or not self.budget.spend():
                         raise last
-                    backoff = min(_FIRST_WAIT * 2 ** (number - 1), _LONGEST_WAIT) * random.uniform(0.5, 1)  # noqa: S311
+                    longest = min(_FIRST_WAIT * 2 ** (number - 1), _LONGEST_WAIT)
+                    backoff = longest * random.uniform(0.5, 1)  # noqa: S311 - spreads tries, guards nothing
                     await anyio.sleep(max(backoff, wait))
         except TimeoutError as error:
             reason = f" (last: {last})" if last is not None else ""

@@ -66,7 +66,7 @@ def _session(profile: str | None) -> Any:
     """Make botocore's session; None without botocore."""
     try:
         import botocore.exceptions  # noqa: PLC0415 - an extra
-        import botocore.session  # noqa: PLC0415
+        import botocore.session  # noqa: PLC0415 - an extra
     except ImportError:
         return None
     session = botocore.session.Session(profile=profile)
