@@ -61,13 +61,13 @@ class Carrier:
         """Remove an object."""
         self._call(lambda: self._store.delete([name]))
 
-    def names(self, prefix: str, limit: int) -> list[str]:
-        """List names."""
+    def names(self, prefix: str, limit: int) -> list[tuple[str, int]]:
+        """List names, each with its object's size in bytes."""
 
-        async def some() -> list[str]:
-            found: list[str] = []
+        async def some() -> list[tuple[str, int]]:
+            found: list[tuple[str, int]] = []
             async for info in self._store.list(prefix):
-                found.append(info.name)
+                found.append((info.name, info.size))
                 if len(found) >= limit:
                     break
             return found

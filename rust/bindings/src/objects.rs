@@ -81,7 +81,7 @@ impl Objects for Carrier {
         self.call(|carrier| carrier.call_method1("remove", (name,)).map(drop))
     }
 
-    fn list(&self, prefix: &str, limit: usize) -> io::Result<Vec<String>> {
+    fn list(&self, prefix: &str, limit: usize) -> io::Result<Vec<(String, u64)>> {
         let limit = isize::try_from(limit).unwrap_or(isize::MAX);
         self.call(|carrier| carrier.call_method1("names", (prefix, limit))?.extract())
     }

@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use self::staging::BucketFile;
 use super::{Disk, Entry, File, Lock, Meta, Parked, Reach, Staged};
+use crate::format::Envelope;
+use crate::format::envelope::MAX_NAME;
+use crate::names::encoding;
 
 /// Objects that are looked at to see whether a place is empty.
 const GLIMPSE: usize = 100;
@@ -37,8 +40,8 @@ pub trait Objects: Send + Sync + Debug {
     fn upload(&self, name: &str) -> io::Result<Box<dyn Upload>>;
     /// Remove an object; one that is gone is no error.
     fn remove(&self, name: &str) -> io::Result<()>;
-    /// The names that begin with a prefix, at most so many.
-    fn list(&self, prefix: &str, limit: usize) -> io::Result<Vec<String>>;
+    /// The names that begin with a prefix, and how long each object is; at most so many.
+    fn list(&self, prefix: &str, limit: usize) -> io::Result<Vec<(String, u64)>>;
     /// An object without its bytes.
     fn head(&self, name: &str) -> io::Result<Option<Meta>>;
     /// The store's clock, in milliseconds since 1970, as far as its last answer told.
@@ -74,6 +77,21 @@ impl BucketDisk {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether an object stands for a document that was deleted. Its length tells, if its name is told by its path.
+    fn is_tombstone(&self, path: &str, len: u64) -> io::Result<bool> {
+        let Some(encoded) = path.strip_prefix("documents/").and_then(|path| path.strip_suffix('+')) else {
+            return Ok(false);
+        };
+        if let Some(name) = encoding::decode(encoded) {
+            return Ok(len == Envelope::tombstone_len(&name));
+        }
+        if len > Envelope::tombstone_len("").saturating_add(MAX_NAME as u64) {
+            return Ok(false);
+        }
+        let found = self.objects.whole(path)?;
+        Ok(found.is_some_and(|(bytes, _)| Envelope::decode(&bytes).is_ok_and(|envelope| envelope.is_tombstone())))
+    }
+
     fn new_file(&self, name: Option<&str>) -> Box<dyn Staged> {
         let objects = Arc::clone(&self.objects);
         let recent = Arc::clone(&self.recent);
@@ -101,8 +119,11 @@ impl Disk for BucketDisk {
         let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
         let limit = if dir.is_empty() { GLIMPSE } else { usize::MAX };
         let mut folders = BTreeSet::new();
-        for name in self.objects.list(&prefix, limit)? {
+        for (name, len) in self.objects.list(&prefix, limit)? {
             let Some(rest) = name.strip_prefix(&prefix) else { continue };
+            if self.is_tombstone(&name, len)? {
+                continue;
+            }
             let goes_on = match rest.split_once('/') {
                 None => see(rest, false),
                 Some((folder, _)) if folders.insert(folder.to_owned()) => see(folder, true),
@@ -123,7 +144,7 @@ impl Disk for BucketDisk {
             return dirs.iter().map(|dir| self.list(dir)).collect();
         }
         let mut listed = vec![Vec::new(); dirs.len()];
-        for name in self.objects.list(&format!("{parent}/"), usize::MAX)? {
+        for (name, _) in self.objects.list(&format!("{parent}/"), usize::MAX)? {
             let Some((dir, name)) = name.rsplit_once('/') else { continue };
             if let Ok(at) = dirs.binary_search_by(|other| other.as_str().cmp(dir))
                 && let Some(entries) = listed.get_mut(at)

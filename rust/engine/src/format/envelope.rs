@@ -45,6 +45,21 @@ pub struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
+    /// What stands for nothing where objects cannot be deleted on a condition: an envelope without a document, refs or previous ids.
+    pub fn tombstone(version: Id, name: &'a str) -> Self {
+        Self { version, previous: Vec::new(), name, refs: Cow::Borrowed(&[]), document: &[] }
+    }
+
+    /// How long the tombstone of a name is. No document's envelope is as short: it has a byte at least.
+    pub fn tombstone_len(name: &str) -> u64 {
+        (ENVELOPE_HEAD.saturating_add(name.len()).saturating_add(32)) as u64
+    }
+
+    /// Whether an envelope is a tombstone.
+    pub fn is_tombstone(&self) -> bool {
+        self.document.is_empty()
+    }
+
     /// Append the envelope.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use super::stage::{New, Wanted, stage};
 use super::{Action, Change, Names, Outcome, Patience, When, locks, place, read};
 use crate::disk::Disk;
 use crate::error::At;
+use crate::format::Envelope;
 use crate::format::envelope::MAX_PREVIOUS;
 use crate::{Cancel, Error, Id, Kind, Result, WriterId};
 
@@ -98,7 +99,7 @@ impl Names {
         let synced = self.sync_folders(to_sync);
         for item in items.iter_mut().filter(|item| item.outcome.is_none()) {
             item.outcome = Some(match &synced {
-                Ok(()) => Ok(item.new.as_ref().map(|new| new.version)),
+                Ok(()) => Ok(item.version()),
                 Err(e) => {
                     let text = format!("the change of {:?} is visible, but may not last", item.change.name);
                     Err(e.clone().recast(Kind::Uncertain, "name-uncertain", &text))
@@ -138,8 +139,19 @@ impl<'a> Item<'a> {
         Self { change, folder, path, seen: None, state: None, previous: Vec::new(), new: None, outcome: None }
     }
 
+    /// The document's version from now on.
+    fn version(&self) -> Option<Id> {
+        match self.change.action {
+            Action::Put { .. } => self.new.as_ref().map(|new| new.version),
+            Action::Delete { .. } => None,
+        }
+    }
+
     fn needs_file(&self) -> bool {
-        self.outcome.is_none() && self.new.is_none() && matches!(self.change.action, Action::Put { .. })
+        let by_tombstone = self.state.is_some();
+        self.outcome.is_none()
+            && self.new.is_none()
+            && (by_tombstone || matches!(self.change.action, Action::Put { .. }))
     }
 
     /// See what stands there, and whether the condition holds.
@@ -180,14 +192,15 @@ impl<'a> Item<'a> {
         let conflict = || {
             Err(Error::new(Kind::Conflict, "name-conflict", format!("the document {name:?} is not what was expected")))
         };
+        let tombstone = found.and_then(|bytes| read::decode(name, bytes).ok()).filter(Envelope::is_tombstone);
         let (expected, absent) = match self.change.action {
             Action::Put { when: When::Always, .. } => (None, true),
-            Action::Put { when: When::Absent, .. } if found.is_some() => return conflict(),
+            Action::Put { when: When::Absent, .. } if found.is_some() && tombstone.is_none() => return conflict(),
             Action::Put { when: When::Absent, .. } => (None, true),
             Action::Put { when: When::Version(version), .. } => (Some(version), false),
             Action::Delete { version } => (version, false),
         };
-        let Some(bytes) = found else {
+        let Some(bytes) = found.filter(|_| tombstone.is_none() || absent) else {
             return if absent { Ok((None, Vec::new())) } else { Err(read::not_found(name)) };
         };
         let head = bytes.get(..bytes.len().min(crate::format::envelope::ENVELOPE_HEAD)).map(<[u8]>::to_vec);
@@ -230,10 +243,6 @@ impl<'a> Item<'a> {
     fn carry_out(&mut self, disk: &dyn Disk) -> Result<()> {
         let done = match (&mut self.new, self.change.action) {
             (Some(new), _) => new.swap(&self.path, self.state.as_deref()).at("rename", &self.path),
-            (None, Action::Delete { .. }) if self.state.is_some() => {
-                let text = format!("delete the document {:?}: not in a bucket yet", self.change.name);
-                return Err(Error::new(Kind::Unsupported, "unsupported", text));
-            }
             (None, Action::Delete { .. }) => disk.remove(&self.path).at("remove", &self.path).map(drop),
             (None, Action::Put { .. }) => Err(Error::cancelled()),
         };

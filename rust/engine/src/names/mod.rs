@@ -143,6 +143,10 @@ impl Names {
         }
         for change in changes {
             encoding::check(change.name)?;
+            if let Action::Put { document: [], .. } = change.action {
+                let text = format!("the document {:?} has no bytes: that is what a deleted one has", change.name);
+                return Err(Error::invalid("empty-document", text));
+            }
             if let Action::Put { document, .. } = change.action
                 && document.len() > MAX_DOCUMENT
             {

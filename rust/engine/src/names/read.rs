@@ -14,6 +14,9 @@ impl Names {
         super::encoding::check(name)?;
         let bytes = bytes(&*self.disk, &place(name).1)?.ok_or_else(|| not_found(name))?;
         let envelope = decode(name, &bytes)?;
+        if envelope.is_tombstone() {
+            return Err(not_found(name));
+        }
         Ok(Document {
             document: envelope.document.to_vec(),
             version: envelope.version,

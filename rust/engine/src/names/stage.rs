@@ -36,7 +36,7 @@ impl New {
     }
 }
 
-/// A put that needs a file: the change, and the write ids that it follows.
+/// A change that needs a file: a put, or a deletion where nothing is deleted on a condition. The change, and the write ids that it follows.
 pub(super) struct Wanted<'a> {
     pub(super) change: &'a Change<'a>,
     pub(super) previous: &'a [Id],
@@ -61,11 +61,16 @@ fn write(disk: &dyn Disk, writer: WriterId, wanted: &[Wanted<'_>], few: bool, ca
     let mut bytes = Vec::new();
     let mut files = Vec::with_capacity(wanted.len());
     for one in wanted {
-        let Action::Put { document, refs, .. } = one.change.action else { continue };
         cancel.check()?;
-        let (version, previous) = (writer.new_id()?, one.previous.to_vec());
+        let (version, name) = (writer.new_id()?, one.change.name);
+        let envelope = match one.change.action {
+            Action::Put { document, refs, .. } => {
+                Envelope { version, previous: one.previous.to_vec(), name, refs: refs.into(), document }
+            }
+            Action::Delete { .. } => Envelope::tombstone(version, name),
+        };
         bytes.clear();
-        Envelope { version, previous, name: one.change.name, refs: refs.into(), document }.encode(&mut bytes)?;
+        envelope.encode(&mut bytes)?;
         let file = if few {
             let mut file = disk.stage().at("create", one.change.name)?;
             file.write_at(&[IoSlice::new(&bytes)], 0).at("write", one.change.name)?;

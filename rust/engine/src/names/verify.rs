@@ -24,7 +24,7 @@ pub(crate) fn verify(disk: &dyn Disk, cancel: &Cancel, find: &mut dyn FnMut(&str
                 && let Some(bytes) = read::bytes(disk, &path)?
             {
                 match check(&path, &bytes) {
-                    Ok(()) => sound = sound.saturating_add(1),
+                    Ok(vacant) => sound = sound.saturating_add(u64::from(!vacant)),
                     Err(error) => find(&path, &error),
                 }
             }
@@ -33,10 +33,11 @@ pub(crate) fn verify(disk: &dyn Disk, cancel: &Cancel, find: &mut dyn FnMut(&str
     Ok(sound)
 }
 
-fn check(path: &str, bytes: &[u8]) -> Result<()> {
+/// Returns whether it is a tombstone.
+fn check(path: &str, bytes: &[u8]) -> Result<bool> {
     let envelope = Envelope::decode(bytes)?;
     if place(envelope.name).1 == path {
-        return Ok(());
+        return Ok(envelope.is_tombstone());
     }
     Err(Error::corrupt("envelope", format!("the file holds the document {:?}", envelope.name)))
 }

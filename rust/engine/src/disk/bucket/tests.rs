@@ -56,9 +56,10 @@ impl Objects for Memory {
         self.objects.lock().unwrap().remove(name);
         Ok(())
     }
-    fn list(&self, prefix: &str, limit: usize) -> io::Result<Vec<String>> {
+    fn list(&self, prefix: &str, limit: usize) -> io::Result<Vec<(String, u64)>> {
         let objects = self.objects.lock().unwrap();
-        Ok(objects.keys().filter(|name| name.starts_with(prefix)).take(limit).cloned().collect())
+        let found = objects.iter().filter(|(name, _)| name.starts_with(prefix)).take(limit);
+        Ok(found.map(|(name, bytes)| (name.clone(), bytes.len() as u64)).collect())
     }
     fn whole(&self, name: &str) -> io::Result<Option<(Vec<u8>, String)>> {
         let objects = self.objects.lock().unwrap();
