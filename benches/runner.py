@@ -51,7 +51,7 @@ class Plan:
         if case.only is not None:
             chosen = [name for name in chosen if name in case.only]
         elif not self.peers_by_name:
-            chosen = [name for name in chosen if name not in (peers.DROP_IN, *peers.BUCKETS)]
+            chosen = [name for name in chosen if name not in (peers.DROP_IN, peers.PACKED, *peers.BUCKETS)]
         if case.inside:
             chosen = [name for name in chosen if not peers.find(name).outside]
         if case.limit is None or not chosen:

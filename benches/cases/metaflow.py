@@ -1,4 +1,4 @@
-"""Metaflow's artifacts with and without the drop-in: save, again, load, memory beyond the blobs; a flow end to end."""
+"""Metaflow's artifacts, stock, with the drop-in and in packs: save, again, load, memory; a flow end to end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FLOW = Path(__file__).resolve().parents[2] / "tests" / "metaflow" / "flows" / "
 
 
 async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
-    """Measure one of the two. Stock's saves are as they are: not durable, and no sync is charged to them."""
+    """Measure one of the three. Stock's saves are as they are: not durable, and no sync is charged to them."""
     kind, _, shape_name = setting.variant.partition("/")
     if kind == "flow":
         return _flow(peer_class, setting, int(shape_name))
@@ -58,8 +58,10 @@ async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
 
 def _flow(peer_class: type[Peer], setting: Setting, width: int) -> Metrics:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("METAFLOW")}
+    datastore = getattr(peer_class, "datastore", None)
     environment = kept | {
-        "METAFLOW_PACKHOUSE": "1" if getattr(peer_class, "drop_in", False) else "0",
+        "METAFLOW_PACKHOUSE": "0" if datastore is None else "1",
+        "METAFLOW_DEFAULT_DATASTORE": datastore or "local",
         "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(setting.folder),
         "METAFLOW_HOME": str(setting.folder),
         "METAFLOW_USER": "bench",
@@ -78,7 +80,7 @@ def _variants(scale: Scale) -> tuple[str, ...]:
 
 CASE = Case(
     name="metaflow",
-    title="Metaflow's artifacts without and with the drop-in (MB/s, MiB)",
+    title="Metaflow's artifacts: stock, with the drop-in, with --datastore packhouse (MB/s, MiB)",
     columns=(
         Column("save_mbs", "save"),
         Column("again_mbs", "again"),
@@ -91,5 +93,5 @@ CASE = Case(
     run=run,
     variants=_variants,
     many_files=lambda variant: variant.endswith("/10KiB"),
-    only=("metaflow", "metaflow-drop-in"),
+    only=("metaflow", "metaflow-drop-in", "metaflow-packhouse"),
 )

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from benches.peers.contract import Peer
 
 OURS = "packhouse"
-DROP_IN = "metaflow-drop-in"
-"""Ours too: only the cases about it have it as a peer, unless it is asked for by name."""
+DROP_IN, PACKED = "metaflow-drop-in", "metaflow-packhouse"
+"""Ours too: only the cases about them have them as peers, unless they are asked for by name."""
 BUCKETS = ("packhouse-bucket", "obstore-bucket", "boto3-bucket")
 """Those that keep blobs in a bucket: only the cases about buckets have them as peers."""
 BUCKET = BUCKETS[0]
@@ -22,6 +22,7 @@ _PLACES = {
     OURS: "packhouse_store:PackhouseStore",
     "metaflow": "metaflow_cas:MetaflowStore",
     "metaflow-drop-in": "metaflow_drop_in:MetaflowDropIn",
+    "metaflow-packhouse": "metaflow_packed:MetaflowPacked",
     "obstore": "obstore_sync:ObstoreSync",
     "obstore-async": "obstore_async:ObstoreAsync",
     "icechunk": "icechunk_local:IcechunkLocal",

@@ -25,6 +25,8 @@ class MetaflowStore(Peer):
     distributions: ClassVar[tuple[str, ...]] = ("metaflow",)
     syncs = False
     verifies = "gzip CRC-32"
+    datastore: ClassVar[str | None] = None
+    """The type of datastore that flows use with the drop-in; None for stock."""
 
     async def open(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ class MetaflowDropIn(MetaflowStore):
     distributions = ("metaflow", "packhouse")
     syncs = True
     verifies = "SHA-1"
-    drop_in = True
+    datastore = "local"
 
     async def open(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ def show(results: Results, console: Console) -> None:
     for name in cases.NAMES:
         if results.variants(name):
             console.print(_case_table(results, cases.find(name)))
-    ours = {peers.OURS, peers.DROP_IN, peers.BUCKET} & set(results.packages)
+    ours = {peers.OURS, peers.DROP_IN, peers.PACKED, peers.BUCKET} & set(results.packages)
     judged = verdicts(results) if results.scale != "tiny" and ours else []
     if judged:
         console.print(_goal_table(judged, results.scale))
