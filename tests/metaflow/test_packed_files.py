@@ -37,12 +37,11 @@ def test_files_of_every_kind_come_back_and_are_replaced_only_on_request(packed: 
     assert packed.load_files(list(paths)) == [None] * len(paths)
     assert packed.exist(list(paths)) == [False] * len(paths)
     for path, (first, second) in paths.items():
-        packed.save_file(path, first, overwrite=False)
-        packed.save_file(path, second, overwrite=False)
+        packed.save_files([(path, first)], overwrite=False)
+        packed.save_files([(path, second)], overwrite=False)
     assert packed.load_files(list(paths)) == [first for first, _ in paths.values()]
     assert [packed.size(path) for path in paths] == [len(first) for first, _ in paths.values()]
-    for path, (_, second) in paths.items():
-        packed.save_file(path, second, overwrite=True)
+    packed.save_files([(path, second) for path, (_, second) in paths.items()], overwrite=True)
     assert packed.load_files(list(paths)) == [second for _, second in paths.values()]
     assert packed.exist([*paths, f"{TASK}/1.runtime"]) == [True] * len(paths) + [False]
 
@@ -50,15 +49,15 @@ def test_files_of_every_kind_come_back_and_are_replaced_only_on_request(packed: 
 def test_a_record_is_refused_while_a_blob_is_missing(packed: PackedStore) -> None:
     [key] = packed.save_blobs([b"there"], pin=False)
     with pytest.raises(BlobNotFound):
-        packed.save_file(f"{TASK}/0.data.json", _record(there=key, gone="ab" * 32), overwrite=True)
+        packed.save_files([(f"{TASK}/0.data.json", _record(there=key, gone="ab" * 32))], overwrite=True)
     assert packed.load_files([f"{TASK}/0.data.json"]) == [None]
 
 
 def test_a_record_keeps_what_metaflow_wrote_and_tells_where_blobs_stand(packed: PackedStore, tmp_path: Path) -> None:
     keys = packed.save_blobs([os.urandom(30_000), b"small"], pin=False)
-    packed.save_file(f"{TASK}/0.attempt.json", b'{"time": 1.5}', overwrite=True)
-    packed.save_file(f"{TASK}/0.data.json", _record(large=keys[0], small=keys[1]), overwrite=True)
-    packed.save_file(f"{TASK}/0.DONE.lock", b'""', overwrite=True)
+    packed.save_files([(f"{TASK}/0.attempt.json", b'{"time": 1.5}')], overwrite=True)
+    packed.save_files([(f"{TASK}/0.data.json", _record(large=keys[0], small=keys[1]))], overwrite=True)
+    packed.save_files([(f"{TASK}/0.DONE.lock", b'""')], overwrite=True)
     [content] = packed.load_files([f"{TASK}/0.data.json"])
     told = json.loads(content or b"")
     assert told["newer"] == "part"
@@ -74,13 +73,13 @@ def test_folders_are_listed_one_level_deep(packed: PackedStore) -> None:
     assert list(packed.list("Flow")) == []
     for task in ("Flow/7/fit/3", "Flow/7/fit/10", "Flow/7/end/4", "Flow/8/fit/1"):
         for attempt in (0, 1):
-            packed.save_file(f"{task}/{attempt}.attempt.json", b'{"time": 1.5}', overwrite=True)
+            packed.save_files([(f"{task}/{attempt}.attempt.json", b'{"time": 1.5}')], overwrite=True)
     assert {one.path for one in packed.list("Flow")} == {"Flow/7", "Flow/8"}
     assert {one.path for one in packed.list("Flow/7")} == {"Flow/7/fit", "Flow/7/end"}
     assert {one.path for one in packed.list("Flow/7/fit")} == {"Flow/7/fit/3", "Flow/7/fit/10"}
     cards = "mf.cards/Flow/runs/7/steps/fit/tasks/3/cards"
-    packed.save_file(f"{cards}/a.html", b"a", overwrite=True)
-    packed.save_file(f"{cards}/deeper/b.html", b"b", overwrite=True)
+    packed.save_files([(f"{cards}/a.html", b"a")], overwrite=True)
+    packed.save_files([(f"{cards}/deeper/b.html", b"b")], overwrite=True)
     assert {(one.path, one.is_file) for one in packed.list(cards)} == {
         (f"{cards}/a.html", True),
         (f"{cards}/deeper", False),
@@ -89,9 +88,9 @@ def test_folders_are_listed_one_level_deep(packed: PackedStore) -> None:
 
 def test_what_cannot_stand_there_is_refused(packed: PackedStore) -> None:
     with pytest.raises(InvalidInput, match="blobs are saved"):
-        packed.save_file("Flow/data/ab/abcd", b"a blob", overwrite=True)
+        packed.save_files([("Flow/data/ab/abcd", b"a blob")], overwrite=True)
     with pytest.raises(InvalidInput, match="JSON"):
-        packed.save_file(f"{TASK}/0.runtime", b"\xff", overwrite=True)
+        packed.save_files([(f"{TASK}/0.runtime", b"\xff")], overwrite=True)
 
 
 def test_a_forked_child_opens_the_store_anew(packed: PackedStore) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from packhouse.compat.metaflow.packed.paths import BlobFile, LogFile, OtherFile, TaskFile, other_prefix, place_of
-from packhouse.errors import BlobNotFound, InvalidInput, NameConflict
+from packhouse.errors import BlobNotFound, InvalidInput
+from packhouse.names import Document
 from packhouse.tasks.files import TaskFiles, document_of, value_of
 from packhouse.tasks.layout import flow_prefix, part, unpart
 from packhouse.tasks.logs import Logs
 from packhouse.tasks.record import Record
 
 if TYPE_CHECKING:
+    from packhouse.blobs.sources import BlobSource
     from packhouse.blobs.store import BlobStore
+    from packhouse.tasks.layout import TaskId
+    from packhouse.tasks.logs import LogName
 
 __all__ = ["Known", "Listed", "PackedFiles"]
 
@@ -77,29 +81,40 @@ class PackedFiles:
                         return "/".join((flow, *map(unpart, task), artifact))
         return ""
 
-    async def save(self, path: str, content: bytes, *, overwrite: bool) -> None:
-        """Save one file; durable on return.
+    async def save(self, files: Sequence[tuple[str, bytes]], *, overwrite: bool) -> None:
+        """Save files; durable on return: metadata with one sync, the logs of an attempt with one commit.
 
         Raises:
             InvalidInput: a blob, which has no path here, or a task's file that is not JSON.
-            BlobNotFound: a task's record names a blob that is not there; nothing is written.
+            BlobNotFound: a task's record names a blob that is not there; it is not written.
         """
-        match place_of(path):
-            case BlobFile():
-                raise InvalidInput(f"{path}: blobs are saved by the content-addressed store alone", kind="name")
-            case LogFile(task, attempt, log):
-                logs = Logs(self._store, task, attempt)
-                if overwrite or not await logs.exists(log):
-                    await logs.replace({log: content})
-            case TaskFile() as file:
-                if file.record_of is None:
-                    await self._put(file.name, document_of(_json(path, content)), (), overwrite=overwrite)
-                else:
-                    await self._save_record(file, file.record_of, content, overwrite=overwrite)
-            case OtherFile(name):
-                (saved,) = await self._store.save_blobs([content], pin=False)
-                document = {"size": saved.size, "key": saved.key}
-                await self._put(name, document, (saved.key,), overwrite=overwrite)
+        documents: list[Document] = []
+        records: list[tuple[TaskFile, int, Any]] = []
+        logs: dict[tuple[TaskId, int], dict[LogName, BlobSource]] = {}
+        for path, content in files:
+            match place_of(path):
+                case BlobFile():
+                    raise InvalidInput(f"{path}: blobs are saved by the content-addressed store alone", kind="name")
+                case LogFile(task, attempt, log):
+                    if overwrite or not await Logs(self._store, task, attempt).exists(log):
+                        logs.setdefault((task, attempt), {})[log] = content
+                case TaskFile() as file:
+                    value = _json(path, content)
+                    if file.record_of is None:
+                        documents.append(Document(file.name, document_of(value)))
+                    else:
+                        records.append((file, file.record_of, value))
+                case OtherFile(name):
+                    (saved,) = await self._store.save_blobs([content], pin=False)
+                    documents.append(Document(name, {"size": saved.size, "key": saved.key}, (saved.key,)))
+        for (task, attempt), contents in logs.items():
+            await Logs(self._store, task, attempt).replace(contents)
+        for file, attempt, value in records:
+            await self._save_record(file, attempt, value, overwrite=overwrite)
+        if documents and overwrite:
+            await self._store.names.put_many(documents)
+        elif documents:
+            await self._store.names.put_if_absent_many(documents)
 
     async def load(self, paths: Sequence[str]) -> list[bytes | None]:
         """Read files; None for one that is not there.
@@ -171,8 +186,7 @@ class PackedFiles:
             found[unpart(child)] = not slash
         return [Listed(f"{path}/{child}", is_file) for child, is_file in found.items()]
 
-    async def _save_record(self, file: TaskFile, attempt: int, content: bytes, *, overwrite: bool) -> None:
-        value = _json("/".join((*file.task, file.file)), content)
+    async def _save_record(self, file: TaskFile, attempt: int, value: Any, *, overwrite: bool) -> None:
         if not overwrite and await self._has_name(file.name):
             return
         record = Record.of(value)
@@ -180,15 +194,6 @@ class PackedFiles:
         places = {name: one.locator for name, one in known.items() if one.locator}
         document = {**value, "places": places, "added": {name: one.added for name, one in known.items()}}
         await TaskFiles(self._store, file.task).write_record_document(document, record.objects.values(), attempt)
-
-    async def _put(self, name: str, document: Any, refs: Iterable[str], *, overwrite: bool) -> None:
-        if overwrite:
-            await self._store.names.put(name, document, refs=refs)
-            return
-        try:
-            await self._store.names.put_if_absent(name, document, refs=refs)
-        except NameConflict:
-            return
 
     def _learn(self, file: TaskFile, record: Record) -> None:
         for name, key in record.objects.items():

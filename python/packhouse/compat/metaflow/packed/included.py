@@ -51,7 +51,7 @@ class PackhouseFiles:
     def put(self, key: str, obj: bytes, overwrite: bool = True) -> str:
         """Save a file, durably; its URL."""
         root, _, path = key.rpartition("#")
-        packed_at(root).save_file(path, obj, overwrite=overwrite)
+        packed_at(root).save_files([(path, obj)], overwrite=overwrite)
         return f"{_SCHEME}{key}"
 
     def get(self, key: str, return_missing: bool = False) -> Included:

@@ -107,11 +107,13 @@ class PackhouseStorage(_stock):  # type: ignore[misc]  # Metaflow's class has no
     def save_bytes(
         self, path_and_bytes_iter: Iterable[tuple[str, Any]], overwrite: bool = False, len_hint: int = 0
     ) -> None:
-        """Save files, each durably before the next."""
-        del len_hint  # they are saved one by one
+        """Save files: documents of a task, logs and cards, not blobs. Durable on return."""
+        del len_hint  # they are few
+        files = []
         for path, content in path_and_bytes_iter:
             file: IO[bytes] = content[0] if isinstance(content, tuple) else content
-            self.packed.save_file(self._place(path)[1], file.read(), overwrite=overwrite)
+            files.append((self._place(path)[1], file.read()))
+        self.packed.save_files(files, overwrite=overwrite)
 
     def load_bytes(self, keys: Iterable[str]) -> Any:
         """Load files: rows of path, local file and None, to be used in a `with`."""

@@ -76,12 +76,12 @@ class PackedStore:
         opened = self._there()
         return "" if opened is None else opened.portal.call(opened.files.artifact_of, key, flow)
 
-    def save_file(self, path: str, content: bytes, *, overwrite: bool) -> None:
-        """Save a file, durably."""
+    def save_files(self, files: Sequence[tuple[str, bytes]], *, overwrite: bool) -> None:
+        """Save files, durably."""
         opened = self._open()
 
         async def save() -> None:
-            await opened.files.save(path, content, overwrite=overwrite)
+            await opened.files.save(files, overwrite=overwrite)
 
         opened.portal.call(save)
 
