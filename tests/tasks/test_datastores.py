@@ -324,6 +324,13 @@ async def test_a_storage_of_metaflow_says_where_the_root_is(tmp_path: Path) -> N
 
     flow = FlowDataStore("Flow", storage_impl=Bucket, ds_root="s3://bucket/root")
     assert flow.datastore_root == "s3://bucket/root/packhouse"
+
+    class Sealing(local):  # type: ignore[misc,valid-type]  # as above
+        def save_bytes(self, *arguments: Any, **options: Any) -> None:
+            raise AssertionError("it would never be called")
+
+    with pytest.raises(InvalidInput, match="only the root is used"):
+        FlowDataStore("Flow", storage_impl=Sealing, ds_root=str(tmp_path / "sealed"))
     with pytest.raises(InvalidInput, match="gs"):
         FlowDataStore("Flow", storage_impl=Bucket, ds_root="gs://bucket/root")
 

@@ -75,6 +75,14 @@ def make_storage(storage_impl: object, ds_root: object) -> PackhouseStorage:
         return storage
     if not hasattr(storage, "datastore_root") or not hasattr(storage, "save_bytes"):
         raise InvalidInput(f"storage_impl {storage_impl!r} is no storage of datastores", kind="option")
+    kinds = (kind for kind in type(storage).__mro__ if "save_bytes" in vars(kind) or "load_bytes" in vars(kind))
+    own = next(kinds, type(storage))
+    if own.__module__.partition(".")[0] not in ("metaflow", "metaflow_extensions"):
+        raise InvalidInput(
+            f"storage_impl {own.__qualname__} reads or writes files in a way of its own, and of Metaflow's storage "
+            "classes only the root is used: derive from packhouse.tasks.PackhouseStorage",
+            kind="option",
+        )
     return PackhouseStorage(_beside(storage))
 
 
