@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -213,8 +214,18 @@ def _heedless(talk: Talk) -> None:
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_service_that_ignores_conditions_gets_no_store(anyio_backend: str) -> None:
     with hostile(_heedless) as server:
-        chosen = packhouse.StoreOptions(bucket=S3Options(endpoint=server.url, region="r", anonymous=True))
+        bucket = S3Options(endpoint=server.url, region="r", anonymous=True)
+        chosen = packhouse.StoreOptions(bucket=bucket)
         with pytest.raises(packhouse.UnsupportedStore, match="ignores conditional writes"):
             async with packhouse.open("s3://bucket/p", options=chosen):
                 pass
         assert server.objects == {}, "nothing is left"
+        without = packhouse.StoreOptions(bucket=replace(bucket, conditional_writes=False))
+        for options in (without, chosen):  # the store remembers it
+            async with packhouse.open("s3://bucket/p", options=options) as store:
+                (saved,) = await store.save_blobs([b"kept"])
+                assert bytes(await store.load(saved.key)) == b"kept"
+                with pytest.raises(packhouse.UnsupportedStore, match="made without conditional writes"):
+                    await store.names.put("name", 1)
+                with pytest.raises(packhouse.NameNotFound):
+                    await store.names.get("name")

@@ -33,10 +33,12 @@ class Carrier:
     Args:
         store: where objects are, opened.
         portal: the way to the loop on which it was opened.
+        conditions: whether the service has conditional writes; without them a look goes before what must be absent.
     """
 
-    def __init__(self, store: ObjectStore, portal: BlockingPortal) -> None:
+    def __init__(self, store: ObjectStore, portal: BlockingPortal, *, conditions: bool = True) -> None:
         self._store = store
+        self._conditions = conditions
         self._portal = portal
         self._skew = 0.0
 
@@ -51,7 +53,12 @@ class Carrier:
 
     def put_if(self, name: str, body: bytes, version: str | None) -> None:
         """Write an object if what has its name is of that version; nothing, if there is none."""
-        self._note(self._call(lambda: self._store.put_if(name, body, version=version)))
+        if self._conditions or version is not None:
+            self._note(self._call(lambda: self._store.put_if(name, body, version=version)))
+        elif self.head(name) is None:
+            self.put(name, body)
+        else:
+            raise FileExistsError(name)
 
     def upload(self, name: str) -> _Upload:
         """Begin an object whose bytes come piece by piece."""

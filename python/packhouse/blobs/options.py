@@ -52,6 +52,8 @@ class StoreOptions:
     def settings(self) -> dict[str, int]:
         """Return what was chosen for a new store."""
         chosen = {"level": self.level, "chunk_average": self.chunk_average, "retention": self.retention}
+        if self.bucket is not None and not self.bucket.conditional_writes:
+            chosen["conditional_writes"] = 0
         return {name: value for name, value in chosen.items() if value is not None}
 
 

@@ -31,11 +31,13 @@ class Remote:
         objects: not opened yet.
         create: whether a store may be made: then the service must honour conditions, or its user must have said that
             it does not.
+        conditions: False where the user has said so: a store is then made by one writer at a time, and has no names.
     """
 
-    def __init__(self, objects: ObjectStore, *, create: bool) -> None:
+    def __init__(self, objects: ObjectStore, *, create: bool, conditions: bool) -> None:
         self._objects = objects
         self._create = create
+        self._conditions = conditions
         self._close = anyio.Event()
         self._closed = anyio.Event()
 
@@ -55,11 +57,11 @@ class Remote:
             started = False
             try:
                 async with self._objects:
-                    if self._create:
+                    if self._create and self._conditions:
                         await _try_conditions(self._objects)
                     async with BlockingPortal() as portal:
                         started = True
-                        task_status.started(Carrier(self._objects, portal))
+                        task_status.started(Carrier(self._objects, portal, conditions=self._conditions))
                         await self._close.wait()
                         await portal.stop()
             except Exception as error:
@@ -98,6 +100,7 @@ async def _try_conditions(objects: ObjectStore) -> None:
     finally:
         await objects.delete([name])
     message = (
-        f"cannot make a store in {objects.url}: the service ignores conditional writes, so names would lose updates"
+        f"cannot make a store in {objects.url}: the service ignores conditional writes, so names would lose updates; "
+        "S3Options(conditional_writes=False) makes one without names"
     )
     raise UnsupportedStore(message, kind="conditional-writes")

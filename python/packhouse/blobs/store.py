@@ -401,7 +401,9 @@ class BlobStore:
         from packhouse.objects import open_objects  # noqa: PLC0415 - as above
 
         objects = open_objects(self._location.url, options=self._options.bucket, client=self._client)
-        remote = Remote(objects, create=self._create and self._mode == "a")
+        bucket = self._options.bucket
+        conditions = bucket is None or bucket.conditional_writes
+        remote = Remote(objects, create=self._create and self._mode == "a", conditions=conditions)
         carrier = await remote.start(tasks)
         self._remote = remote
         return carrier

@@ -75,6 +75,10 @@ impl Names {
         let (store, engine) = self.engine(py)?;
         let read = changes.iter().map(|change| read(py, change)).collect::<PyResult<Vec<_>>>()?;
         let outcomes = detached(py, || {
+            if !store.settings().conditional_writes {
+                let text = "write a name: the store was made without conditional writes, so updates would be lost";
+                return Err(packhouse_engine::Error::new(Kind::Unsupported, "conditional-writes", text));
+            }
             let refs: Vec<Digest> = read.iter().flat_map(|one| &one.refs).copied().collect();
             check_refs(&store, &refs, &cancel.flag)?;
             let patience = Patience { cancel: cancel.flag.clone(), deadline: None };

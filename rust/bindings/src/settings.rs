@@ -39,7 +39,7 @@ pub(crate) fn chosen(choice: &HashMap<String, u64>) -> Result<Settings> {
         chunking,
         zstd_level: level,
         retention_ms,
-        conditional_writes: true,
+        conditional_writes: choice.get("conditional_writes") != Some(&0),
         reader_features: Vec::new(),
         writer_features: Vec::new(),
     })
