@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 import packhouse
+from tests.servers.running import NO_SERVER
 
 # Metaflow is the oracle of many tests, as it is; those of tests/metaflow switch our drop-in on for themselves.
 os.environ["METAFLOW_PACKHOUSE"] = "0"
@@ -43,3 +45,12 @@ async def store(folder: Path) -> AsyncIterator[packhouse.BlobStore]:
     """A new store in a folder."""
     async with packhouse.open(folder) as opened:
         yield opened
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say once for each server that is not here what was not tried."""
+    skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", ())]
+    reasons = Counter(str(told[2]).removeprefix("Skipped: ") for told in skipped if isinstance(told, tuple))
+    for reason, count in sorted(reasons.items()):
+        if reason.startswith(NO_SERVER):
+            terminalreporter.write_line(f"{reason} ({count} tests skipped)", yellow=True)

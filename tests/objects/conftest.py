@@ -9,7 +9,8 @@ import pytest
 
 from packhouse.objects.http import HttpOptions
 from packhouse.objects.s3 import S3Options
-from tests.servers.seaweedfs import Bucket, ServerMissing, seaweedfs
+from tests.servers.running import NO_SERVER, ServerMissing
+from tests.servers.seaweedfs import Bucket, seaweedfs
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +22,7 @@ def bucket() -> Iterator[Bucket]:
     except ServerMissing as missing:
         if os.environ.get("CI"):
             raise
-        pytest.skip(str(missing))
+        pytest.skip(f"{NO_SERVER}{missing}")
 
 
 @pytest.fixture

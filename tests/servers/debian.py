@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tests.servers.running import ROOT, ServerMissing
 
-__all__ = ["unpacked"]
+__all__ = ["PLACE", "unpacked"]
 
-_PLACE = ROOT / ".venv" / "servers"
+PLACE = ROOT / ".venv" / "servers"
 
 
 def unpacked(name: str, program: str, packages: Sequence[str]) -> Path:
@@ -20,21 +20,24 @@ def unpacked(name: str, program: str, packages: Sequence[str]) -> Path:
     Args:
         name: of the folder.
         program: a path in it, by which to see that it is whole.
-        packages: what to fetch; what they depend on is not.
+        packages: what to fetch, with what they depend on and the system has not.
 
     Raises:
         ServerMissing: this is no Debian, or they cannot be fetched.
     """
-    place = _PLACE / name
+    place = PLACE / name
     if (place / program).exists():
         return place
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise ServerMissing(f"no {name}: its packages are Debian's, and this is none")
-    fetched = _PLACE / f"{name}.fetched"
+    fetched = PLACE / f"{name}.fetched"
     shutil.rmtree(fetched, ignore_errors=True)
     fetched.mkdir(parents=True)
     try:
-        command = ["apt-get", "-qq", "download", *packages]
+        plan = ["apt-get", "-qq", "install", "--print-uris", "--no-install-recommends", *packages]
+        done = subprocess.run(plan, capture_output=True, text=True, check=False, timeout=100)
+        names = [line.split()[1].partition("_")[0] for line in done.stdout.splitlines() if line.startswith("'")]
+        command = ["apt-get", "-qq", "download", *(names or packages)]
         done = subprocess.run(command, cwd=fetched, capture_output=True, text=True, check=False, timeout=300)
         for package in fetched.glob("*.deb"):
             subprocess.run(["dpkg-deb", "--extract", package, place], capture_output=True, check=False, timeout=100)

@@ -167,10 +167,12 @@ class Upload:
                 raise
             return await self._decide(error)
         version = etag_of(parse(reply.body, self._what).get("ETag"))
+        if not version:  # Ceph 16 leaves it empty
+            return await self._decide(StorageError(f"cannot {self._what}: it is not there", kind="bad-answer"))
         return ObjectInfo(self._name, self._size, version, time_of(reply.headers))
 
     async def _decide(self, failure: PackhouseError) -> ObjectInfo:
-        """The answer was lost: see whether the object is there after all."""
+        """The answer was lost, or tells too little: see whether the object is there after all."""
         reply: Reply
         try:
             reply = await self._store._ask_head(self._name)  # noqa: SLF001 - of the same store
