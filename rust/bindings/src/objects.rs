@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use packhouse_engine::Refusal;
 use packhouse_engine::disk::{Meta, Objects, Upload};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyEOFError, PyFileExistsError, PyFileNotFoundError, PyNotImplementedError, PyPermissionError};
@@ -26,7 +27,36 @@ impl Carrier {
     }
 }
 
-/// Python's exception without Python: its class decides the kind, its text is kept.
+/// Causes that only what is between us and a bucket knows: those of `StorageError` in `packhouse.errors`, and a bucket that is not there.
+const CAUSES: [&str; 16] = [
+    "access-denied",
+    "archived",
+    "bad-answer",
+    "bad-credentials",
+    "certificate",
+    "clock-skew",
+    "connection-lost",
+    "damaged-in-transit",
+    "deadline",
+    "no-bucket",
+    "no-network",
+    "redirected",
+    "refused",
+    "service-failed",
+    "throttled",
+    "wrong-region",
+];
+
+/// The stable cause of an exception, or of the one that it was raised from.
+fn cause_of(py: Python<'_>, error: &PyErr) -> Option<&'static str> {
+    let told = error.value(py).getattr("kind").ok().and_then(|kind| kind.extract::<String>().ok());
+    match told {
+        Some(told) => CAUSES.into_iter().find(|cause| *cause == told),
+        None => error.cause(py).and_then(|cause| cause_of(py, &cause)),
+    }
+}
+
+/// Python's exception without Python: its class decides the kind, its text and its cause are kept.
 fn told(py: Python<'_>, error: &PyErr) -> io::Error {
     let kind = if error.is_instance_of::<PyFileNotFoundError>(py) {
         io::ErrorKind::NotFound
@@ -41,7 +71,11 @@ fn told(py: Python<'_>, error: &PyErr) -> io::Error {
     } else {
         io::ErrorKind::TimedOut
     };
-    io::Error::new(kind, error.value(py).to_string())
+    let text = error.value(py).to_string();
+    match cause_of(py, error) {
+        Some(cause) => io::Error::new(kind, Refusal { cause, text }),
+        None => io::Error::new(kind, text),
+    }
 }
 
 impl Objects for Carrier {

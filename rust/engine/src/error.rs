@@ -33,6 +33,23 @@ pub enum Kind {
     Io,
 }
 
+/// What a disk says in words of its own: the inside of an `io::Error` whose cause is finer than the system's kinds of errors.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The stable machine-readable name (see `docs/errors.md`).
+    pub cause: &'static str,
+    /// A sentence.
+    pub text: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 /// An error with its class, its finer stable cause and a sentence.
 pub struct Error {
     kind: Kind,
@@ -59,7 +76,8 @@ impl Error {
 
     /// A system call on a path of the store failed.
     pub fn io(operation: &str, path: &str, source: io::Error) -> Self {
-        let cause = match source.kind() {
+        let refusal = source.get_ref().and_then(|inner| inner.downcast_ref::<Refusal>());
+        let of_the_system = || match source.kind() {
             io::ErrorKind::StorageFull => "disk-full",
             io::ErrorKind::QuotaExceeded => "quota",
             io::ErrorKind::PermissionDenied => "permission",
@@ -68,7 +86,9 @@ impl Error {
             io::ErrorKind::FileTooLarge => "file-too-large",
             _ => "io",
         };
-        Self { kind: Kind::Io, cause, message: format!("{operation} {path:?}: {source}"), source: Some(source) }
+        let cause = refusal.map_or_else(of_the_system, |refusal| refusal.cause);
+        let kind = if cause == "no-bucket" { Kind::NotAStore } else { Kind::Io };
+        Self { kind, cause, message: format!("{operation} {path:?}: {source}"), source: Some(source) }
     }
 
     /// The caller's cancel flag was seen.

@@ -31,5 +31,5 @@ pub mod store;
 
 pub use cancel::Cancel;
 pub use digest::Digest;
-pub use error::{Error, Kind, Result};
+pub use error::{Error, Kind, Refusal, Result};
 pub use id::{Id, WriterId};
