@@ -214,6 +214,7 @@ InvalidInput
   chunk-sizes | Chunk sizes that cannot be. | Choose an average between 1 KiB and 4 MiB.
   document | A document that is not JSON. | Hand in what JSON can say: dicts, lists, text, numbers.
   encoding | The bytes of an artifact are not of the form that its record says. | Save it again.
+  empty-document | A document without a byte. | Put one of at least a byte.
   empty-recipe | A recipe without chunks was asked for. | Please report it: this is a bug.
   invalid | An argument that cannot be used. | The message says which and why.
   item-type | An item that cannot be saved, or no iterable of items. | The message says which item: convert it.
