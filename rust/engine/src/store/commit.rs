@@ -1,21 +1,19 @@
 //! The commit: packs durable, then one segment for all batches, then the check, then the answer. `docs/format.md` has the argument.
 
+use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::batch::{Batch, Place, Row};
-use super::place::frame_len;
+use super::batch::Batch;
 use super::publish::{Content, Failure};
-use super::runs::PackRef;
 use super::seal::{blob_entry, entry, uncertain};
 use super::stage::{Placed, SMALL};
-use super::stats::add;
 use super::{Inner, Store, internal};
 use crate::cancel::Cancel;
 use crate::codec::Encoded;
 use crate::digest::Digest;
 use crate::error::At;
-use crate::format::{BatchRecord, BlobEntry, Entry, Locator, Run};
+use crate::format::{BatchRecord, BlobEntry, Entry, Locator};
 use crate::id::Id;
 use crate::index::by_digest::{ByDigest, DigestSet};
 use crate::{Error, Result};
@@ -36,18 +34,20 @@ pub struct Saved {
 }
 
 /// One batch on its way through the commit.
-struct Member {
+pub(crate) struct Member {
     slot: usize,
-    batch: Batch,
-    record: BatchRecord,
+    pub(crate) batch: Batch,
+    pub(crate) record: BatchRecord,
     /// Packs of its own that have names, for taking back.
-    named: Vec<Id>,
+    pub(crate) named: Vec<Id>,
     /// Small frames that turned out to be known since they were staged.
-    late: ByDigest<Digest, Entry>,
+    pub(crate) late: ByDigest<Digest, Entry>,
     /// Where its small frames stand in the pack that all batches of the commit share.
-    shared: ByDigest<Digest, u64>,
+    pub(crate) shared: ByDigest<Digest, u64>,
+    /// How far they moved there, if all moved alike.
+    pub(crate) shift: Option<u64>,
     /// What it borrowed and, in the end, did not find where the lender had put it.
-    astray: DigestSet<Digest>,
+    pub(crate) astray: DigestSet<Digest>,
 }
 
 impl Member {
@@ -55,6 +55,7 @@ impl Member {
     fn share(&mut self, content: &mut Content, ordinal: u32) -> Result<Vec<Digest>> {
         let stage = self.batch.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
         let mut leaned = Vec::new();
+        let mut shifts = BTreeSet::new();
         for placed in stage.ledger.recent().iter().filter(|placed| !self.late.contains_key(&placed.digest)) {
             let from = usize::try_from(placed.offset).map_err(|_| internal())?;
             let to = usize::try_from(placed.offset.saturating_add(placed.frame_len())).map_err(|_| internal())?;
@@ -63,8 +64,10 @@ impl Member {
             if there && placed.root {
                 leaned.push(placed.digest);
             }
+            shifts.insert(offset.saturating_sub(placed.offset));
             self.shared.insert(placed.digest, offset);
         }
+        self.shift = shifts.pop_first().filter(|_| shifts.is_empty() && self.late.is_empty());
         Ok(leaned)
     }
 }
@@ -145,6 +148,7 @@ impl Inner {
             named: Vec::new(),
             late: ByDigest::default(),
             shared: ByDigest::default(),
+            shift: None,
             astray: DigestSet::default(),
         };
         self.look_again(&mut member)?;
@@ -245,84 +249,10 @@ impl Inner {
         content.records.push(member.record.clone());
         Ok(())
     }
-
-    /// Step 3, then the results.
-    fn answer(&self, member: Member, small_pack: Option<Id>) -> Result<Vec<Saved>> {
-        let Member { mut batch, record, named, late, shared, astray, .. } = member;
-        let mut own = named;
-        own.extend(small_pack);
-        if let Err(error) = self.confirm(&batch, &record, &own) {
-            batch.writer.leave();
-            return Err(uncertain(&error, &batch.id));
-        }
-        let rows = std::mem::take(&mut batch.rows);
-        let saved = rows
-            .into_iter()
-            .map(|row| saved(&mut batch, row.ok_or_else(internal)?, small_pack, &shared, &late, &astray));
-        let saved: Vec<Saved> = saved.collect::<Result<_>>()?;
-        let counters = &self.counters;
-        add(&counters.batches, 1);
-        add(&counters.blobs_saved, saved.len() as u64);
-        add(&counters.blobs_known, saved.iter().filter(|one| one.existed).count() as u64);
-        add(&counters.bytes_saved, saved.iter().fold(0, |sum, one| sum.saturating_add(one.size)));
-        add(&counters.bytes_stored, saved.iter().fold(0, |sum, one| sum.saturating_add(one.stored)));
-        Ok(saved)
-    }
 }
 
 /// This machine's clock, where the store has none.
 fn system_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     i64::try_from(now).unwrap_or(i64::MAX)
-}
-
-/// A row as its caller sees it.
-fn saved(
-    batch: &mut Batch,
-    row: Row,
-    small_pack: Option<Id>,
-    shared: &ByDigest<Digest, u64>,
-    late: &ByDigest<Digest, Entry>,
-    astray: &DigestSet<Digest>,
-) -> Result<Saved> {
-    let Row { key, size, mut stored, mut existed, root, mut runs, borrowed } = row;
-    let stage = batch.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
-    for digest in &borrowed {
-        if astray.contains(digest) {
-            runs = Place::Nowhere;
-        }
-        if let Some(entry) = late.get(digest) {
-            stored = stored.saturating_sub(frame_len(entry));
-        }
-    }
-    existed |= stored == 0 && !borrowed.is_empty();
-    let runs = match runs {
-        Place::Own => {
-            if let (Some(entry), None) = (late.get(&key), root) {
-                (stored, existed) = (0, true);
-                vec![Run { pack: entry.pack, offset: entry.offset, len: frame_len(entry), first: 0, count: 1 }]
-            } else {
-                let placed = stage.ledger.find(&key)?.ok_or_else(internal)?;
-                let place = match stage.sealed_id(placed.pack) {
-                    Some(pack) => Some((pack, placed.offset)),
-                    None => small_pack.zip(shared.get(&key).copied()),
-                };
-                let run = |(pack, offset)| Run { pack, offset, len: placed.frame_len(), first: 0, count: 1 };
-                place.map(run).into_iter().collect()
-            }
-        }
-        Place::Runs(runs) => {
-            let named = runs.iter().map(|run| {
-                let pack = match run.pack {
-                    PackRef::Known(id) => Some(id),
-                    PackRef::Own(at) => stage.sealed_id(at),
-                };
-                pack.map(|pack| Run { pack, offset: run.offset, len: run.length, first: run.first, count: run.count })
-            });
-            named.collect::<Option<Vec<Run>>>().unwrap_or_default()
-        }
-        Place::Nowhere => Vec::new(),
-    };
-    let locator = (!runs.is_empty()).then_some(Locator { size, root, runs });
-    Ok(Saved { key, size, stored, existed, locator })
 }

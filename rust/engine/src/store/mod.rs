@@ -3,6 +3,7 @@
 //! Write order, everywhere: packs, then the segment (the commit), then names; what is deleted goes in reverse.
 
 mod anatomy;
+mod answer;
 mod batch;
 mod commit;
 mod confirm;

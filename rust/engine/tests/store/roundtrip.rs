@@ -193,3 +193,29 @@ fn a_folder_that_holds_other_things_is_not_made_a_store() {
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+#[test]
+fn a_large_blob_that_was_saved_alone_can_be_told_in_one_run() {
+    for blob in [noise(1, 300_000), noise(2, 3_000_000), text(3, 2_000_000)] {
+        let disk = SimDisk::new();
+        let saved = save(&open(&disk), &[noise(9, 1_000), blob.clone()]);
+        let locator = saved[1].locator.clone().expect("a blob that lies in one run has a locator");
+        assert_eq!(locator.runs.len(), 1);
+        let run = &locator.runs[0];
+        let store = open(&disk);
+        let pack = if disk.stat(&format!("packs/{}", run.pack)).unwrap().is_some() {
+            format!("packs/{}", run.pack)
+        } else {
+            format!("index/0/{}", disk.list("index/0").unwrap()[0].name)
+        };
+        let mut frame = Vec::new();
+        let at = usize::try_from(run.offset).unwrap();
+        disk.damage(&pack, |bytes| frame.extend_from_slice(&bytes[at..at + 64])).unwrap();
+        let first = packhouse_engine::format::FrameHeader::decode(&frame).unwrap();
+        assert_eq!(first.digest, digest::hash(&blob[..first.raw as usize]));
+        let located = store.locate(&[(saved[1].key, Some(locator))], &Cancel::new()).unwrap().remove(0).unwrap();
+        let mut out = vec![0; blob.len()];
+        store.fetch(&[&located], &mut [&mut out], &Cancel::new()).remove(0).unwrap();
+        assert!(out == blob);
+    }
+}
