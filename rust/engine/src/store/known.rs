@@ -127,8 +127,7 @@ impl Known {
 
     /// What another batch of this process has written of late, unless this one reads what it leans on.
     pub(crate) fn borrow(&self, store: &Inner, digest: &Digest) -> Option<Lent> {
-        // What has left for a bucket cannot be read back should the lender be withdrawn.
-        if self.check || store.disk.reach().far { None } else { store.pending.borrow(digest) }
+        if self.check { None } else { store.pending.borrow(digest) }
     }
 
     /// Whether the index lists exactly this recipe for a blob.
