@@ -1,0 +1,211 @@
+"""What can be wrong with a write, a list, or a service that has enough."""
+
+from __future__ import annotations
+
+from packhouse.errors import CommitUncertain, NameConflict
+from tests.hostile.behaviour import NAME, Case, always, behaviour
+from tests.hostile.server import Talk, answer
+
+
+def _lost_after(talk: Talk) -> None:
+    for request in talk.requests():
+        done = talk.server.well(request)
+        if request.method == "PUT" and talk.server.count("PUT") == 1:
+            talk.reset()
+            return
+        talk.send(done)
+
+
+@behaviour(_lost_after)
+async def an_answer_lost_after_the_effect(case: Case) -> None:
+    await case.warm_up()
+    info = await case.store.put_if(NAME, b"ours", version=None)
+    assert case.server.objects[f"/bucket/{NAME}"][0] == b"ours"
+    assert (await case.store.head(NAME)).version == info.version
+
+
+def _lost_before(talk: Talk) -> None:
+    for request in talk.requests():
+        if request.method == "PUT" and talk.server.count("PUT") == 1:
+            talk.reset()
+            return
+        talk.send(talk.server.well(request))
+
+
+@behaviour(_lost_before)
+async def an_answer_lost_before_the_effect(case: Case) -> None:
+    await case.warm_up()
+    await case.store.put_if(NAME, b"ours", version=None)
+    assert case.server.objects[f"/bucket/{NAME}"][0] == b"ours"
+
+
+def _lost_and_taken(talk: Talk) -> None:
+    for request in talk.requests():
+        if request.method == "PUT" and talk.server.count("PUT") == 1:
+            with talk.server.lock:
+                talk.server.objects[request.path] = (b"theirs", {})
+            talk.reset()
+            return
+        talk.send(talk.server.well(request))
+
+
+@behaviour(_lost_and_taken)
+async def an_answer_lost_and_the_name_taken_by_another(case: Case) -> None:
+    await case.warm_up()
+    error = await case.refused(case.store.put_if(NAME, b"ours", version=None), "put-uncertain")
+    assert isinstance(error, CommitUncertain)
+    assert case.server.objects[f"/bucket/{NAME}"][0] == b"theirs"
+
+
+def _always_lost(talk: Talk) -> None:
+    for request in talk.requests():
+        if request.method == "PUT":
+            talk.server.well(request)
+            talk.reset()
+            return
+        talk.send(talk.server.well(request))
+
+
+@behaviour(_always_lost)
+async def every_answer_lost_although_it_was_done(case: Case) -> None:
+    await case.store.put_if(NAME, b"ours", version=None)
+    case.server.objects[f"/bucket/{NAME}"] = (b"theirs", {})
+    error = await case.refused(case.store.put_if(NAME, b"late", version=None), "object-conflict", "put-uncertain")
+    assert isinstance(error, NameConflict | CommitUncertain)
+
+
+def _failed_inside(talk: Talk) -> None:
+    for request in talk.requests():
+        if "uploadId" in request.query and request.method == "POST":
+            talk.send(answer(200, b"   \n<Error><Code>InternalError</Code></Error>"))
+        elif "delete" in request.query or "x-amz-copy-source" in request.headers:
+            talk.send(answer(200, b"<Error><Code>AccessDenied</Code></Error>"))
+        else:
+            talk.send(talk.server.well(request))
+
+
+@behaviour(_failed_inside)
+async def an_error_document_behind_a_200(case: Case) -> None:
+    await case.refused(case.store.put(NAME, bytes(9 << 20)), "service-failed")
+    assert case.server.parts == {}, "the parts were not removed"
+    await case.store.put("source", b"x")
+    await case.refused(case.store.copy("source", "target"), "access-denied")
+    await case.refused(case.store.delete(["a", "b"]), "access-denied")
+
+
+def _slow_complete(talk: Talk) -> None:
+    for request in talk.requests():
+        done = talk.server.well(request)
+        if "uploadId" in request.query and request.method == "POST":
+            head, _, body = done.partition(b"\r\n\r\n")
+            talk.send(head.replace(b"content-length: %d" % len(body), b"transfer-encoding: chunked") + b"\r\n\r\n")
+            for piece in (b" ", b"\n", b" ", body):
+                talk.server.over.wait(0.05)
+                talk.send(b"%x\r\n%s\r\n" % (len(piece), piece))
+            talk.send(b"0\r\n\r\n")
+        else:
+            talk.send(done)
+
+
+@behaviour(_slow_complete)
+async def white_space_before_the_answer_to_an_upload(case: Case) -> None:
+    info = await case.store.put(NAME, bytes(9 << 20))
+    assert info.size == 9 << 20
+    assert len(case.server.objects[f"/bucket/{NAME}"][0]) == 9 << 20
+
+
+def _complete_lost(talk: Talk) -> None:
+    for request in talk.requests():
+        done = talk.server.well(request)
+        if "uploadId" in request.query and request.method == "POST" and b"NoSuchUpload" not in done:
+            talk.reset()
+            return
+        talk.send(done)
+
+
+@behaviour(_complete_lost)
+async def an_upload_completed_but_not_answered(case: Case) -> None:
+    info = await case.store.put(NAME, bytes(9 << 20))
+    assert info.size == 9 << 20
+
+
+LAUGHS = b'<!DOCTYPE l [<!ENTITY a "' + b"ha" * 500 + b'">' + b"".join(
+    b'<!ENTITY %c "%s">' % (98 + n, b"&%c;" % (97 + n) * 20) for n in range(8)
+) + b"]><ListBucketResult><Name>&i;</Name></ListBucketResult>"  # fmt: skip
+
+
+@behaviour(always(answer(200, LAUGHS)))
+async def an_xml_bomb(case: Case) -> None:
+    await case.refused(_listed(case), "bad-answer")
+
+
+@behaviour(always(answer(200, b"<a>" * 2_000_000)))
+async def xml_without_a_bottom(case: Case) -> None:
+    await case.refused(_listed(case), "bad-answer")
+
+
+async def _listed(case: Case) -> list[str]:
+    return [info.name async for info in case.store.list()]
+
+
+PAGE = b"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>same</NextContinuationToken>"
+
+
+@behaviour(always(answer(200, PAGE + b"</ListBucketResult>")))
+async def a_list_that_never_ends(case: Case) -> None:
+    await case.refused(_listed(case), "bad-answer")
+
+
+ENTRY = b"<ListBucketResult><Contents><Key>%s</Key><Size>1</Size><LastModified>2026-01-01T00:00:00Z</LastModified>"
+
+
+@behaviour(always(answer(200, ENTRY % b"../../etc/passwd" + b"</Contents></ListBucketResult>")))
+async def a_list_of_names_that_were_never_ours(case: Case) -> None:
+    assert await _listed(case) == []
+
+
+DELETED = b"<DeleteResult><Error><Key>another</Key><Code>AccessDenied</Code></Error></DeleteResult>"
+
+
+@behaviour(always(answer(200, DELETED)))
+async def an_answer_about_another_object(case: Case) -> None:
+    await case.refused(case.store.delete(["a", "b"]), "bad-answer")
+
+
+def _busy(talk: Talk) -> None:
+    for request in talk.requests():
+        if len(talk.server.requests) <= 2:
+            talk.send(answer(503, b"<Error><Code>SlowDown</Code></Error>", retry_after="0"))
+        else:
+            talk.send(talk.server.well(request))
+
+
+@behaviour(_busy)
+async def throttling(case: Case) -> None:
+    gate = case.store.requests.client.gate
+    before = gate.allowed
+    await case.store.put(NAME, b"in the end")
+    assert gate.allowed < before, "as much is sent as before"
+    for _ in range(before * 2):
+        await case.store.head(NAME)
+    assert gate.allowed > before * 2 / 3, "it does not recover"
+
+
+@behaviour(always(answer(503, b"", retry_after="3600")))
+async def a_retry_after_beyond_the_deadline(case: Case) -> None:
+    await case.refused(case.read(), "deadline", "throttled")
+
+
+@behaviour(always(answer(500, b"<Error><Code>InternalError</Code></Error>")))
+async def an_outage(case: Case) -> None:
+    budget = case.store.requests.client.budget
+    budget.left = 5
+    for _ in range(10):
+        await case.refused(case.read(), "service-failed")
+    assert len(case.server.requests) <= 15, "an outage multiplies the load"
+
+
+@behaviour(always(answer(404, b"<Error><Code>NoSuchKey</Code><Message>\x1b[31m&lt;script></Message></Error>")))
+async def a_message_that_is_not_repeated(case: Case) -> None:
+    error = await case.refused(case.read(), "object-not-found")
+    assert "script" not in str(error)
