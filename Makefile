@@ -93,7 +93,7 @@ test-rust: .venv/.deps ## Rust tests
 	cargo test --workspace --locked
 
 test-python: build .venv/.metaflow ## Python tests (PYTEST_ARGS=… WORKERS=…)
-	python -m pytest -n $(WORKERS) --dist worksteal -m 'not torture' $(PYTEST_ARGS)
+	python -m pytest -n $(WORKERS) --dist worksteal --durations 15 -m 'not torture' $(PYTEST_ARGS)
 
 format: .venv/.deps ## Format all sources
 	cargo fmt --all
