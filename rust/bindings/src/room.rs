@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 
 use crate::buffers::{Awaiting, Unfilled};
-use crate::detach::{SLICE, give_way};
 use crate::errors;
 use crate::located::Located;
 use crate::store::size_of;
@@ -14,7 +13,7 @@ use crate::store::size_of;
 ///
 /// It is asked for in the thread that will let the blobs go, not in the one that fills them: the C library gives each thread an arena of
 /// its own, and what one thread fills and another frees costs a page fault for every page, each time (measured: a third of the CPU time of
-/// loading blobs of 10 KiB).
+/// loading blobs of 10 KiB). That thread is the event loop's as a rule: it keeps the GIL, for it would wait for a worker to give it back.
 #[pyclass(frozen, module = "packhouse._engine")]
 pub(crate) struct Room {
     pub(crate) located: Py<Located>,
@@ -29,9 +28,6 @@ impl Room {
         let wanted = located.get().range(py, start, stop)?;
         let mut memory = Vec::with_capacity(wanted.len());
         for one in wanted.iter().flatten() {
-            if !memory.is_empty() && memory.len() % SLICE == 0 {
-                give_way(py);
-            }
             memory.push(Unfilled::new(py, size_of(py, one.size())?)?.put_by());
         }
         Ok(Self { located: located.clone().unbind(), start, stop, memory: Mutex::new(Some(memory)) })
