@@ -9,6 +9,9 @@ use crate::errors;
 use crate::located::Located;
 use crate::store::size_of;
 
+/// Memory of this many bytes is the system's own mapping, whichever thread asks; making one may keep the event loop waiting.
+const LARGE: usize = 128 * 1024;
+
 /// Memory for the blobs of a range of [`Located`], for one call of `Store.fetch`.
 ///
 /// It is asked for in the thread that will let the blobs go, not in the one that fills them: the C library gives each thread an arena of
@@ -19,7 +22,8 @@ pub(crate) struct Room {
     pub(crate) located: Py<Located>,
     pub(crate) start: usize,
     pub(crate) stop: usize,
-    memory: Mutex<Option<Vec<Awaiting>>>,
+    /// Of a large blob only its length: its memory is asked for by the thread that fills it.
+    memory: Mutex<Option<Vec<Result<Awaiting, usize>>>>,
 }
 
 impl Room {
@@ -28,7 +32,8 @@ impl Room {
         let wanted = located.get().range(py, start, stop)?;
         let mut memory = Vec::with_capacity(wanted.len());
         for one in wanted.iter().flatten() {
-            memory.push(Unfilled::new(py, size_of(py, one.size())?)?.put_by());
+            let len = size_of(py, one.size())?;
+            memory.push(if len < LARGE { Ok(Unfilled::new(py, len)?.put_by()) } else { Err(len) });
         }
         Ok(Self { located: located.clone().unbind(), start, stop, memory: Mutex::new(Some(memory)) })
     }
@@ -37,6 +42,6 @@ impl Room {
     pub(crate) fn take<'py>(&self, py: Python<'py>) -> PyResult<Vec<Unfilled<'py>>> {
         let taken = self.memory.lock().unwrap_or_else(PoisonError::into_inner).take();
         let taken = taken.ok_or_else(|| errors::internal(py, "a room was filled before"))?;
-        Ok(taken.into_iter().map(|one| one.take_up(py)).collect())
+        taken.into_iter().map(|one| one.map_or_else(|len| Unfilled::new(py, len), |one| Ok(one.take_up(py)))).collect()
     }
 }
