@@ -53,7 +53,10 @@ def markdown(results: Results) -> str:
     told = results.machine
     kind = ", ".join(str(told.get(what)) for what in ("processor", "cores", "memory_gib", "file_system"))
     note = "A peer's save counts with the sync it needs to be durable; its load verifies nothing, or a CRC."
-    lines += ["", f"Scale `{results.scale}`, {told.get('date')}; processor, cores, GiB, file system: {kind}. {note}"]
+    rounds = 1 + max((outcome.task.round for outcome in results.outcomes), default=0)
+    often = "one round" if rounds == 1 else f"medians of {rounds} rounds"
+    where = f"{told.get('date')}; processor, cores, GiB, file system: {kind}"
+    lines += ["", f"Scale `{results.scale}`, {often}, {where}. {note}"]
     return "\n".join(lines) + "\n"
 
 
