@@ -34,7 +34,6 @@ def ceph() -> Iterator[S3Options]:
                 http=HttpOptions(deadline=60, answer=20),
             )
     except ServerMissing as missing:
-        # Where CI is set it was tried to fetch it; a system without Debian's packages cannot have it.
         pytest.skip(f"{NO_SERVER}{missing}")
 
 

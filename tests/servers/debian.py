@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -25,6 +26,13 @@ def unpacked(name: str, program: str, packages: Sequence[str]) -> Path:
     Raises:
         ServerMissing: this is no Debian, or they cannot be fetched.
     """
+    PLACE.mkdir(parents=True, exist_ok=True)
+    with (PLACE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker fetches, the others wait for it
+        return _fetched(name, program, packages)
+
+
+def _fetched(name: str, program: str, packages: Sequence[str]) -> Path:
     place = PLACE / name
     if (place / program).exists():
         return place
@@ -41,6 +49,9 @@ def unpacked(name: str, program: str, packages: Sequence[str]) -> Path:
         done = subprocess.run(command, cwd=fetched, capture_output=True, text=True, check=False, timeout=300)
         for package in fetched.glob("*.deb"):
             subprocess.run(["dpkg-deb", "--extract", package, place], capture_output=True, check=False, timeout=100)
+    except subprocess.TimeoutExpired as late:
+        shutil.rmtree(place, ignore_errors=True)
+        raise ServerMissing(f"{name} could not be fetched in time: {late}") from late
     finally:
         shutil.rmtree(fetched, ignore_errors=True)
     if not (place / program).exists():

@@ -1,7 +1,7 @@
 """Ceph's gateway for S3, on a Ceph in memory, of Debian's packages: a second code base with ideas of its own.
 
 `python -m tests.servers.radosgw` fetches it (70 MB; 260 MB in `.venv/servers`) and tries it; tests use it where it is
-there, and fetch it where `CI` is set.
+there, and `make test` fetches it first where `CI` is set.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ osd class dir = {libraries}/rados-classes
 
 
 @contextmanager
-def radosgw(*, fetch: bool = bool(os.environ.get("CI"))) -> Iterator[Bucket]:
+def radosgw(*, fetch: bool = False) -> Iterator[Bucket]:
     """Run one on free loopback ports, with one bucket, until the block or this process ends.
 
     Raises:
@@ -95,7 +95,7 @@ def radosgw(*, fetch: bool = bool(os.environ.get("CI"))) -> Iterator[Bucket]:
         return True
 
     with guarded("radosgw", command) as (folder, process):
-        wait_until(ready, process, folder, seconds=60)
+        wait_until(ready, process, folder, seconds=100)
         yield Bucket(f"http://127.0.0.1:{s3}", BUCKET, ACCESS, SECRET)
 
 
