@@ -168,7 +168,7 @@ class _Upload:
     def finish(self) -> None:
         """Wait until all is durable."""
         self._carrier._call(self._send.aclose)  # noqa: SLF001 - of the same file
-        self._carrier._note(self._carrier.finish(self._future))  # noqa: SLF001
+        self._carrier._note(self._carrier.finish(self._future))  # noqa: SLF001 - of the same file
 
     def abort(self) -> None:
         """Stop, and wait until nothing of it is left."""
