@@ -229,3 +229,29 @@ async def test_a_service_that_ignores_conditions_gets_no_store(anyio_backend: st
                     await store.names.put("name", 1)
                 with pytest.raises(packhouse.NameNotFound):
                     await store.names.get("name")
+
+
+async def test_a_batch_does_not_need_what_another_has_sent_and_then_withdraws(
+    url: str, options: packhouse.StoreOptions
+) -> None:
+    sent, saved = anyio.Event(), anyio.Event()
+
+    async def withdrawn() -> AsyncIterator[bytes]:
+        yield LARGE
+        yield DICE.randbytes(20 << 20)
+        sent.set()
+        await saved.wait()
+        raise RuntimeError("withdrawn")
+
+    async with packhouse.open(url, options=options) as store:
+
+        async def lend() -> None:
+            with pytest.raises(RuntimeError, match="withdrawn"):
+                await store.save_blobs(withdrawn())
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(lend)
+            await sent.wait()
+            (blob,) = await store.save_blobs([LARGE])
+            saved.set()
+        assert bytes(await store.load(blob.key)) == LARGE
