@@ -14,6 +14,8 @@ from tests.servers.running import NO_SERVER
 
 # Metaflow is the oracle of many tests, as it is; those of tests/metaflow switch our drop-in on for themselves.
 os.environ["METAFLOW_PACKHOUSE"] = "0"
+# Requests are counted, and nobody's own folder for caches is written to: tests of the cache name one.
+os.environ["PACKHOUSE_CACHE_DIR"] = ""
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -31,7 +31,7 @@ class PackhouseBucket(BucketPeer):
         self._exits = AsyncExitStack()
         mode: Any = "a" if self.place.access else "r"
         options = packhouse.StoreOptions(bucket=self._options())
-        opened = packhouse.open(f"s3://{self.place.bucket}/ours", mode=mode, options=options)
+        opened = packhouse.open(f"s3://{self.place.bucket}/ours", mode=mode, options=options, cache_dir=None)
         self._store = await self._exits.enter_async_context(opened)
 
     def _options(self) -> S3Options:

@@ -14,23 +14,9 @@ import packhouse
 from packhouse.objects.http import HttpOptions
 from packhouse.objects.s3 import S3Objects, S3Options
 from tests.hostile.server import Behave, Request, Talk, hostile
-from tests.objects.conftest import bucket, s3_options
-
-__all__ = ["bucket", "s3_options"]  # fixtures
 
 DICE = random.Random(5)
 LARGE = DICE.randbytes(20 << 20)
-
-
-@pytest.fixture
-def url(request: pytest.FixtureRequest) -> str:
-    """A prefix of its own."""
-    return f"s3://packhouse/{DICE.randbytes(6).hex()}"
-
-
-@pytest.fixture
-def options(s3_options: S3Options) -> packhouse.StoreOptions:
-    return packhouse.StoreOptions(bucket=s3_options)
 
 
 async def test_blobs_come_back_and_are_stored_once(url: str, options: packhouse.StoreOptions) -> None:

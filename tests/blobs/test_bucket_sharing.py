@@ -14,24 +14,10 @@ import anyio
 import pytest
 
 import packhouse
-from packhouse.objects.s3 import S3Objects, S3Options
-from tests.objects.conftest import bucket, s3_options
+from packhouse.objects.s3 import S3Objects
 from tests.servers.seaweedfs import Bucket
 
-__all__ = ["bucket", "s3_options"]  # fixtures
-
 DICE = random.Random(9)
-
-
-@pytest.fixture
-def url() -> str:
-    """A prefix of its own."""
-    return f"s3://packhouse/{DICE.randbytes(6).hex()}"
-
-
-@pytest.fixture
-def options(s3_options: S3Options) -> packhouse.StoreOptions:
-    return packhouse.StoreOptions(bucket=s3_options)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ The engine blocks, objects are awaited; a portal stands between them. A call cos
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Carrier"]
 
 T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
 _DEFINITE = ("access-denied", "bad-credentials", "clock-skew", "no-bucket", "wrong-region", "redirected", "certificate")
 
 
@@ -100,6 +102,10 @@ class Carrier:
     def now_ms(self) -> int:
         """Return the store's clock, as its last answer told it."""
         return int((time.time() + self._skew) * 1e3)
+
+    def warn(self, text: str) -> None:
+        """Log what costs time and hurts nothing else."""
+        _LOG.warning("%s: %s", self._store.url, text)
 
     def _note(self, info: ObjectInfo) -> None:
         self._skew = info.modified - time.time()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from packhouse.blobs.caching import CACHE_AUTO, CACHE_BYTES, CacheDir
 from packhouse.blobs.store import BlobStore
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def open_store(
     create: bool = True,
     options: StoreOptions | None = None,
     client: Any = None,
+    cache_dir: CacheDir = CACHE_AUTO,
+    cache_bytes: int = CACHE_BYTES,
 ) -> BlobStore:
     """Open a store: `async with packhouse.open(url) as store`.
 
@@ -36,6 +39,10 @@ def open_store(
         options: budget, threads, the bucket, and the settings of a new store.
         client: an `httpx.AsyncClient` or `httpx2.AsyncClient` through which to reach the bucket instead of our own
             transport, with its proxies, certificates and transport; its owner closes it, on this event loop.
+        cache_dir: for a bucket: a folder of this machine in which what was read of the index is kept, verified whenever
+            it is used; processes and stores may share it, and it may be deleted at any time. None for no cache,
+            `"auto"` for what `PACKHOUSE_CACHE_DIR` says, or `packhouse` in the user's folder for caches.
+        cache_bytes: about how many bytes it takes; what was not used for longest goes first.
 
     Raises:
         InvalidInput: an argument that cannot be used.
@@ -43,7 +50,9 @@ def open_store(
         UnsupportedStore: on entering: the store needs a newer version.
         StorageError: on entering: the operating system refused.
     """
-    return BlobStore(url, mode=mode, create=create, options=options, client=client)
+    return BlobStore(
+        url, mode=mode, create=create, options=options, client=client, cache_dir=cache_dir, cache_bytes=cache_bytes
+    )
 
 
 def core_of(store: BlobStore, writing: str | None = None) -> Core:

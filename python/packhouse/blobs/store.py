@@ -9,6 +9,7 @@ import anyio
 
 from packhouse import _engine
 from packhouse.blobs import survey
+from packhouse.blobs.caching import CACHE_AUTO, CACHE_BYTES, CacheChoice, CacheDir, choose_cache, find_cache
 from packhouse.blobs.commits import Committer
 from packhouse.blobs.core import Core
 from packhouse.blobs.jobs import Jobs
@@ -57,6 +58,8 @@ class BlobStore:
         create: bool = True,
         options: StoreOptions | None = None,
         client: Any = None,
+        cache_dir: CacheDir = CACHE_AUTO,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         if mode not in ("a", "r"):
             raise InvalidInput(f"mode is 'a' or 'r', not {mode!r}", kind="option")
@@ -67,6 +70,7 @@ class BlobStore:
         if client is not None and not self._location.remote:
             raise InvalidInput(f"a client is for a bucket; {self.url} is none", kind="option")
         self._client = client
+        self._cache = choose_cache(cache_dir, cache_bytes)
         self._memory: _engine.Disk | None = None
         self._core: Core | None = None
         self._remote: Remote | None = None
@@ -97,7 +101,7 @@ class BlobStore:
             raise InvalidInput("a store in memory cannot be pickled: it lives in its process alone", kind="option")
         if self._client is not None:
             raise InvalidInput("a store with a client of yours cannot be pickled: the client lives here", kind="option")
-        return _reopened, (self.url, self._mode, self._create, self._options)
+        return _reopened, (self.url, self._mode, self._create, self._options, self._cache)
 
     async def __aenter__(self) -> Self:
         if self._core is not None:
@@ -418,7 +422,7 @@ class BlobStore:
         options, path, write = self._options, self._location.path, self._mode == "a"
         create = self._create and write
         if carrier is not None:
-            disk = _engine.Disk.objects(carrier, self.url)
+            disk = _engine.Disk.objects(carrier, self.url, find_cache(self._cache))
         elif path is None:
             disk = self._memory = self._memory or _engine.Disk.memory()
         else:
@@ -437,5 +441,5 @@ def _close(core: Core) -> None:
     core.engine.close()
 
 
-def _reopened(url: str, mode: Mode, create: bool, options: StoreOptions) -> BlobStore:
-    return BlobStore(url, mode=mode, create=create, options=options)
+def _reopened(url: str, mode: Mode, create: bool, options: StoreOptions, cache: CacheChoice) -> BlobStore:
+    return BlobStore(url, mode=mode, create=create, options=options, cache_dir=cache.folder, cache_bytes=cache.size)

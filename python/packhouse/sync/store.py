@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from packhouse.blobs import survey
+from packhouse.blobs.caching import CACHE_AUTO, CACHE_BYTES, CacheChoice, CacheDir
 from packhouse.blobs.loading import LoadedBlobs as AsyncLoadedBlobs
 from packhouse.blobs.opening import core_of
 from packhouse.blobs.progress import ProgressCallback, Tally
@@ -40,6 +41,8 @@ def open_store(
     create: bool = True,
     options: StoreOptions | None = None,
     client: Any = None,
+    cache_dir: CacheDir = CACHE_AUTO,
+    cache_bytes: int = CACHE_BYTES,
 ) -> BlobStore:
     """Open a store; use it with `with`, or close it with `close`. As `packhouse.open`, and open at once.
 
@@ -51,7 +54,9 @@ def open_store(
         UnsupportedStore: the store needs a newer version.
         StorageError: the operating system refused.
     """
-    return BlobStore(url, mode=mode, create=create, options=options, client=client)
+    return BlobStore(
+        url, mode=mode, create=create, options=options, client=client, cache_dir=cache_dir, cache_bytes=cache_bytes
+    )
 
 
 class BlobStore:
@@ -68,8 +73,12 @@ class BlobStore:
         create: bool = True,
         options: StoreOptions | None = None,
         client: Any = None,
+        cache_dir: CacheDir = CACHE_AUTO,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        self._store = AsyncBlobStore(url, mode=mode, create=create, options=options, client=client)
+        self._store = AsyncBlobStore(
+            url, mode=mode, create=create, options=options, client=client, cache_dir=cache_dir, cache_bytes=cache_bytes
+        )
         self._portal = Portal(self._store)
 
     @classmethod
@@ -242,5 +251,5 @@ class BlobStore:
         return self._store.stats()
 
 
-def _reopened(url: str, mode: Mode, create: bool, options: StoreOptions) -> BlobStore:
-    return BlobStore(url, mode=mode, create=create, options=options)
+def _reopened(url: str, mode: Mode, create: bool, options: StoreOptions, cache: CacheChoice) -> BlobStore:
+    return BlobStore(url, mode=mode, create=create, options=options, cache_dir=cache.folder, cache_bytes=cache.size)

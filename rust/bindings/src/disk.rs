@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use packhouse_engine::Error;
-use packhouse_engine::disk::{self, BucketDisk, RealDisk, SimDisk};
+use packhouse_engine::disk::{self, BlockCache, BucketDisk, RealDisk, SimDisk};
 use pyo3::prelude::*;
 
 use crate::detach::detached;
@@ -42,11 +42,21 @@ impl Disk {
         })
     }
 
-    /// The objects that a carrier reaches; its methods are called from any thread, and block.
+    /// The objects that a carrier reaches; its methods are called from any thread, and block. Blocks of the index are kept beneath a
+    /// folder, in so many bytes, if one is given; why no more are is told by the carrier's `warn`.
     #[staticmethod]
-    fn objects(carrier: Py<PyAny>, shown: String) -> Self {
+    #[pyo3(signature = (carrier, shown, cache=None))]
+    fn objects(py: Python<'_>, carrier: Py<PyAny>, shown: String, cache: Option<(PathBuf, u64)>) -> Self {
+        let cache = cache.map(|(folder, bytes)| {
+            let told = carrier.clone_ref(py);
+            let tell = move |text: &str| {
+                // A log that fails is no reason to fail a load.
+                let _ = Python::attach(|py| told.call_method1(py, "warn", (text,)));
+            };
+            Arc::new(BlockCache::new(&folder, bytes, Box::new(tell)))
+        });
         let objects = Arc::new(Carrier::new(carrier, shown));
-        Self { disk: Arc::new(BucketDisk::new(objects)), real: None }
+        Self { disk: Arc::new(BucketDisk::new(objects, cache)), real: None }
     }
 
     /// A store in memory, which lives as long as this object.

@@ -13,7 +13,7 @@ use std::io::{self, IoSliceMut};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use self::staging::BucketFile;
-use super::{Disk, Entry, File, Lock, Meta, Parked, Reach, Staged};
+use super::{BlockCache, Disk, Entry, File, Lock, Meta, Parked, Reach, Staged};
 use crate::format::Envelope;
 use crate::format::envelope::MAX_NAME;
 use crate::names::encoding;
@@ -61,16 +61,17 @@ pub trait Upload: Send + Sync + Debug {
 pub struct BucketDisk {
     objects: Arc<dyn Objects>,
     recent: Recent,
+    cache: Option<Arc<BlockCache>>,
 }
 
 /// Files that this process has just published: it opens its own segments next, and need not ask for what it has written.
 type Recent = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
 impl BucketDisk {
-    /// A disk over objects.
+    /// A disk over objects; blocks of its index are kept in `cache`.
     #[must_use]
-    pub fn new(objects: Arc<dyn Objects>) -> Self {
-        Self { objects, recent: Recent::default() }
+    pub fn new(objects: Arc<dyn Objects>, cache: Option<Arc<BlockCache>>) -> Self {
+        Self { objects, recent: Recent::default(), cache }
     }
 
     fn recent(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
@@ -158,6 +159,10 @@ impl Disk for BucketDisk {
     fn reach(&self) -> Reach {
         // 8 MiB of blobs, and the frames' headers.
         Reach { bytes: 9 * 1024 * 1024, gap: 256 * 1024, whole: 512 * 1024, frames: usize::MAX, far: true }
+    }
+
+    fn cache(&self) -> Option<Arc<BlockCache>> {
+        self.cache.clone()
     }
 
     fn stat(&self, path: &str) -> io::Result<Option<Meta>> {

@@ -7,6 +7,7 @@
 #![allow(clippy::missing_errors_doc, reason = "every method fails as its system call does")]
 
 mod bucket;
+mod cache;
 mod path;
 mod real;
 mod sim;
@@ -17,6 +18,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
 
 pub use self::bucket::{BucketDisk, Objects, Upload};
+pub use self::cache::{BlockCache, Tell};
 pub use self::real::{FileSystem, RealDisk};
 pub use self::sim::{Bug, Failure, Fault, Op, Record, SimDisk};
 
@@ -84,6 +86,10 @@ pub trait Disk: Send + Sync + Debug {
     fn reach(&self) -> Reach {
         // Three pieces for each frame at most: IOV_MAX is 1024.
         Reach { bytes: 1024 * 1024, gap: 16 * 1024, whole: 16 * 1024, frames: 320, far: false }
+    }
+    /// Where blocks of segments are kept once they were read, if reading them is dear.
+    fn cache(&self) -> Option<Arc<BlockCache>> {
+        None
     }
     /// What stands under a path; `None` when nothing does.
     fn stat(&self, path: &str) -> io::Result<Option<Meta>>;

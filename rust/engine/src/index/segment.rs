@@ -1,12 +1,13 @@
 //! One open segment: look-ups that read a filter block, a fan-out block and a slice, each checked against its checksum.
 
 use std::io::IoSliceMut;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::levels::level_dir;
 use crate::digest::Digest;
-use crate::disk::{Disk, File};
+use crate::disk::{BlockCache, Disk, File};
 use crate::error::At;
 use crate::format::blob::BLOB_ENTRY;
 use crate::format::block::{self, BLOCK, BLOCK_BODY};
@@ -40,7 +41,9 @@ pub(crate) struct Segment {
     path: String,
     layout: Layout,
     file: Arc<dyn File>,
-    /// Everything behind the small pack, for a small segment.
+    /// Where blocks are kept that were requests; `verify` reads past it.
+    cache: Option<Arc<BlockCache>>,
+    /// All blocks, for a small segment.
     body: Option<Box<[u8]>>,
     filter_shape: FilterShape,
     filter: Resident,
@@ -82,6 +85,7 @@ impl Segment {
             path,
             layout,
             file,
+            cache: disk.cache(),
             body: None,
             filter: Resident::default(),
             chunk_fanout: Resident::default(),
@@ -92,14 +96,12 @@ impl Segment {
             budget: Arc::clone(budget),
             harmed: AtomicBool::new(false),
         };
-        let len = segment.layout.file_len.saturating_sub(name.pack_len);
-        if len <= disk.reach().whole {
-            let mut body = vec![0; usize::try_from(len).map_err(|_| segment.bad("is too long"))?];
-            match segment.read(name.pack_len, &mut body) {
+        let blocks = segment.layout.trailer.saturating_sub(name.pack_len);
+        if blocks <= disk.reach().whole {
+            match segment.whole_body(blocks) {
                 Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => return Ok(None),
-                read => read?,
+                body => segment.body = Some(body?.into_boxed_slice()),
             }
-            segment.body = Some(body.into_boxed_slice());
         }
         Ok(Some(segment))
     }
@@ -251,9 +253,56 @@ impl Segment {
         let range = section.range();
         let len = usize::try_from(range.end.saturating_sub(range.start)).map_err(|_| self.bad("is too long"))?;
         let mut bytes = vec![0; len];
+        let number = self.number_of(section, 0);
+        if self.kept(number, &mut bytes) {
+            return Ok(bytes);
+        }
         self.read(range.start, &mut bytes)?;
         bytes.chunks(BLOCK).try_for_each(|one| block::open(one).map(|_| ())).map_err(|e| self.damaged(e))?;
+        self.keep(number, &bytes);
         Ok(bytes)
+    }
+
+    /// All sections, one behind the other. They are checked when they are looked into; only sound ones are kept.
+    fn whole_body(&self, len: u64) -> Result<Vec<u8>> {
+        let mut body = vec![0; usize::try_from(len).map_err(|_| self.bad("is too long"))?];
+        let sections = self.layout.sections();
+        let places: Vec<(u64, Range<usize>)> = sections.iter().filter_map(|section| self.in_body(section)).collect();
+        if places.iter().all(|(number, at)| body.get_mut(at.clone()).is_some_and(|out| self.kept(*number, out))) {
+            return Ok(body);
+        }
+        self.read(self.name.pack_len, &mut body)?;
+        for (number, at) in places {
+            if let Some(blocks) = body.get(at)
+                && blocks.chunks(BLOCK).all(|one| block::open(one).is_ok())
+            {
+                self.keep(number, blocks);
+            }
+        }
+        Ok(body)
+    }
+
+    /// Where a section stands in the body, and the number of its first block; `None` if it has none.
+    fn in_body(&self, section: &Section) -> Option<(u64, Range<usize>)> {
+        let Range { start, end } = section.range();
+        let place = |at: u64| usize::try_from(at.checked_sub(self.name.pack_len)?).ok();
+        (start < end).then_some((self.number_of(section, 0), place(start)?..place(end)?))
+    }
+
+    /// The number of a section's block among all blocks of the segment.
+    fn number_of(&self, section: &Section, at: u64) -> u64 {
+        let before = self.layout.sections().into_iter().take_while(|other| other.range().start < section.range().start);
+        before.fold(at, |sum, other| sum.saturating_add(other.blocks()))
+    }
+
+    fn kept(&self, number: u64, out: &mut [u8]) -> bool {
+        self.cache.as_ref().is_some_and(|cache| cache.get(&self.name, number, out))
+    }
+
+    fn keep(&self, number: u64, blocks: &[u8]) {
+        if let Some(cache) = &self.cache {
+            cache.put(&self.name, number, blocks);
+        }
     }
 
     /// Hand a block's body to `take`, once it was checked.
@@ -268,7 +317,12 @@ impl Segment {
             }
             None => {
                 let scratch = scratch.get_mut(..len).ok_or_else(|| self.bad("has too long a block"))?;
-                self.read(range.start, scratch)?;
+                let number = if self.cache.is_some() { self.number_of(section, at) } else { 0 };
+                if !self.kept(number, scratch) {
+                    self.read(range.start, scratch)?;
+                    block::open(scratch).map_err(|e| self.damaged(e))?;
+                    self.keep(number, scratch);
+                }
                 scratch
             }
         };

@@ -94,7 +94,7 @@ fn pattern(len: usize) -> Vec<u8> {
 #[test]
 fn a_file_written_out_of_order_leaves_in_parts_and_arrives_whole() {
     let memory = Arc::new(Memory::default());
-    let disk = BucketDisk::new(Arc::clone(&memory) as Arc<dyn Objects>);
+    let disk = BucketDisk::new(Arc::clone(&memory) as Arc<dyn Objects>, None);
     let bytes = pattern(3 * PART + 1234);
     let mut file = disk.stage_for("packs/a").unwrap();
     let step = 700_001;
@@ -115,7 +115,7 @@ fn a_file_written_out_of_order_leaves_in_parts_and_arrives_whole() {
 #[test]
 fn a_small_file_is_one_write_and_one_given_up_is_none() {
     let memory = Arc::new(Memory::default());
-    let disk = BucketDisk::new(Arc::clone(&memory) as Arc<dyn Objects>);
+    let disk = BucketDisk::new(Arc::clone(&memory) as Arc<dyn Objects>, None);
     drop(disk.stage_for("packs/b").unwrap());
     let mut file = disk.stage().unwrap();
     file.write_at(&[IoSlice::new(b"456")], 3).unwrap();
@@ -130,7 +130,7 @@ fn a_small_file_is_one_write_and_one_given_up_is_none() {
 
 #[test]
 fn settings_are_put_by_the_first_only() {
-    let disk = BucketDisk::new(Arc::new(Memory::default()));
+    let disk = BucketDisk::new(Arc::new(Memory::default()), None);
     let mut first = disk.stage().unwrap();
     first.publish("store.json").unwrap();
     let mut second = disk.stage().unwrap();
@@ -139,7 +139,7 @@ fn settings_are_put_by_the_first_only() {
 
 #[test]
 fn a_read_past_the_end_is_short_and_scattered_buffers_are_filled_in_order() {
-    let disk = BucketDisk::new(Arc::new(Memory::default()));
+    let disk = BucketDisk::new(Arc::new(Memory::default()), None);
     let mut staged = disk.stage().unwrap();
     staged.write_at(&[IoSlice::new(b"0123456789")], 0).unwrap();
     staged.publish("packs/c").unwrap();
@@ -152,7 +152,7 @@ fn a_read_past_the_end_is_short_and_scattered_buffers_are_filled_in_order() {
 
 #[test]
 fn folders_are_what_names_have_in_common() {
-    let disk = BucketDisk::new(Arc::new(Memory::default()));
+    let disk = BucketDisk::new(Arc::new(Memory::default()), None);
     for name in ["index/0/a", "index/0/b", "index/1/c", "packs/d"] {
         disk.stage().unwrap().publish(name).unwrap();
     }
