@@ -78,6 +78,7 @@ async def _work(name: str, path: Path, rounds: int, seed: int) -> tuple[float, f
     dice = random.Random(seed)
     ticker = Ticker()
     blobs = [dice.randbytes(BLOB) for _ in range(rounds)]
+    small = [bytes([n % 256, n // 256]) * 5_000 for n in range(2_000)]
     kept = []
     async with subject(name).open(path) as store:
         await store.save_blobs([b"warm"])
@@ -86,7 +87,7 @@ async def _work(name: str, path: Path, rounds: int, seed: int) -> tuple[float, f
         keys = []
         for start in range(0, rounds, 16):
             keys += [one.key for one in await store.save_blobs(blobs[start : start + 16])]
-        await store.save_blobs([bytes([n % 256, n // 256]) * 5_000 for n in range(2_000)])
+        await store.save_blobs(small)
         # Kept, so that freeing them is not counted.
         kept = [one async for one in store.load_blobs(keys)]
         ticking.cancel()

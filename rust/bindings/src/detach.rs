@@ -7,6 +7,7 @@ use packhouse_engine::Result;
 use pyo3::prelude::*;
 
 use crate::errors;
+use crate::turns::LongTurns;
 
 /// Items that are made while holding the GIL before others get a turn: about half a millisecond.
 pub(crate) const SLICE: usize = 256;
@@ -17,7 +18,11 @@ pub(crate) const SLICE: usize = 256;
 /// their `Cancel`.
 pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
     // What the closure has borrowed is not looked at after a panic: batches are dropped, buffers undefined.
-    match py.detach(|| catch_unwind(AssertUnwindSafe(work))) {
+    let in_long_turns = || {
+        let _turns = LongTurns::begin();
+        work()
+    };
+    match py.detach(|| catch_unwind(AssertUnwindSafe(in_long_turns))) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(errors::exception(py, &error)),
         Err(_) => Err(errors::internal(py, "the engine stopped at a bug of its own: please report this")),

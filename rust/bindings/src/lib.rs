@@ -20,6 +20,7 @@ mod settings;
 mod store;
 mod survey;
 mod text;
+mod turns;
 
 use pyo3::prelude::*;
 

@@ -5,12 +5,16 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 
 use crate::buffers::{Awaiting, Unfilled};
+use crate::detach::give_way;
 use crate::errors;
 use crate::located::Located;
 use crate::store::size_of;
 
 /// Memory of this many bytes is the system's own mapping, whichever thread asks; making one may keep the event loop waiting.
 const LARGE: usize = 128 * 1024;
+
+/// After so much of it others get the GIL: the system may have to find the first page of each, and take milliseconds for it.
+const ASKED_AT_ONCE: usize = 2 << 20;
 
 /// Memory for the blobs of a range of [`Located`], for one call of `Store.fetch`.
 ///
@@ -42,6 +46,21 @@ impl Room {
     pub(crate) fn take<'py>(&self, py: Python<'py>) -> PyResult<Vec<Unfilled<'py>>> {
         let taken = self.memory.lock().unwrap_or_else(PoisonError::into_inner).take();
         let taken = taken.ok_or_else(|| errors::internal(py, "a room was filled before"))?;
-        taken.into_iter().map(|one| one.map_or_else(|len| Unfilled::new(py, len), |one| Ok(one.take_up(py)))).collect()
+        let mut memory = Vec::with_capacity(taken.len());
+        let mut asked = 0_usize;
+        for one in taken {
+            memory.push(match one {
+                Ok(small) => small.take_up(py),
+                Err(len) => {
+                    if asked >= ASKED_AT_ONCE {
+                        give_way(py);
+                        asked = 0;
+                    }
+                    asked = asked.saturating_add(len);
+                    Unfilled::new(py, len)?
+                }
+            });
+        }
+        Ok(memory)
     }
 }

@@ -159,14 +159,15 @@ impl Batch {
     /// `Cancelled`; the disk's errors. The batch is unusable after an error: drop it.
     pub fn add(&mut self, items: &[&[u8]], cancel: &Cancel) -> Result<()> {
         let largest = self.store.settings.chunking.max as usize;
-        let threads = self.store.threads;
         let total = items.iter().fold(0_usize, |sum, item| sum.saturating_add(item.len()));
         let staged = lock(&self.stage).small.len();
         if staged.saturating_add(total) > SMALL_LIMIT || items.iter().any(|item| item.len() > largest) {
             self.freshen()?;
         }
         let grain = items.len().saturating_mul(GRAIN).checked_div(total.max(1)).unwrap_or(1).clamp(1, 512);
-        let threads = if total < ONE_THREAD { 1 } else { threads };
+        let store = Arc::clone(&self.store);
+        let hands = store.crew.join(if total < ONE_THREAD { 1 } else { store.threads });
+        let threads = hands.count();
         // A blob that is large enough is hashed by all threads at once, the others each by one, which looks it up, too.
         let hashed: Vec<(&[u8], Option<Digest>)> = items
             .iter()

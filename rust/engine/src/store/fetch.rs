@@ -64,7 +64,8 @@ impl Store {
             What::Chunk(_) | What::Hint(_) => vec![Piece { digest: located.key, start: 0, len: located.size }],
             What::Large(blob) => inner.recipe(&snapshot, blob, start, stop, &mut Vec::new())?,
         };
-        let done = pipeline::map(&pieces, inner.threads, 4, cancel, |piece| {
+        let hands = inner.crew.join(inner.threads.min(pieces.len().div_ceil(4)));
+        let done = pipeline::map(&pieces, hands.count(), 4, cancel, |piece| {
             inner.read_any(&snapshot, &piece.digest, FrameKind::Chunk)
         })?;
         for (piece, bytes) in pieces.iter().zip(done) {
@@ -122,8 +123,12 @@ impl Inner {
             })
             .map(|(at, (found, out))| (*found, &**out, at))
             .collect();
-        let threads = if whole.len() >= self.threads { 1 } else { self.threads };
-        let checked = pipeline::map(&whole, self.threads, 1, cancel, |(found, out, _)| {
+        if whole.is_empty() {
+            return;
+        }
+        let hands = self.crew.join(self.threads);
+        let threads = if whole.len() >= hands.count() { 1 } else { hands.count() };
+        let checked = pipeline::map(&whole, hands.count(), 1, cancel, |(found, out, _)| {
             Ok(digest::hash_parallel(out, threads) == found.key || planted("read-check-off"))
         });
         for (at, (found, _, owner)) in whole.iter().enumerate() {
@@ -210,7 +215,7 @@ impl Inner {
         cancel: &Cancel,
     ) -> Vec<(usize, Entry, Error)> {
         let share = if self.disk.reach().far { tasks.len() } else { tasks.len().div_ceil(2) };
-        let threads = self.threads.min(share).max(1);
+        let hands = self.crew.join(self.threads.min(share));
         let source = Mutex::new(tasks.into_iter());
         let failed = Mutex::new(Vec::new());
         let work = || {
@@ -226,7 +231,7 @@ impl Inner {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..threads {
+            for _ in 1..hands.count() {
                 scope.spawn(work);
             }
             work();

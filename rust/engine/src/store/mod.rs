@@ -7,6 +7,7 @@ mod answer;
 mod batch;
 mod commit;
 mod confirm;
+mod crew;
 mod feed;
 mod fetch;
 mod frames;
@@ -63,6 +64,7 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) writable: bool,
     pub(crate) threads: usize,
+    pub(crate) crew: crew::Crew,
     pub(crate) entries_in_memory: usize,
     pub(crate) levels: Levels,
     pub(crate) packs: packs::Packs,

@@ -3,6 +3,7 @@
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use super::crew::Crew;
 use super::{Inner, Store};
 use crate::disk::Disk;
 use crate::error::At;
@@ -48,6 +49,7 @@ impl Store {
         };
         let inner = Inner {
             levels: Levels::new(Arc::clone(&disk)),
+            crew: Crew::new(options.threads, disk.reach().far),
             disk,
             settings,
             writable: options.write,

@@ -48,7 +48,8 @@ impl Stream {
             chunks.append(&mut one);
         }
         let used = head.len().saturating_sub(rest.len());
-        let threads = batch.store.threads;
+        let hands = batch.store.crew.join(batch.store.threads);
+        let threads = hands.count();
         let Self { hasher, large, .. } = self;
         let tail = match used.checked_sub(carried) {
             // The carry is used up: the rest of the piece is cut in place.
