@@ -54,7 +54,7 @@ pub(super) fn member(deflater: &mut Deflater, raw: &[u8], out: &mut Vec<u8>) -> 
     out.extend_from_slice(&MARK);
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&short(raw.len())?.to_le_bytes());
-    deflater.deflate(raw, out)?;
+    deflater.deflate(raw, out);
     out.extend_from_slice(&checksum(raw).to_le_bytes());
     out.extend_from_slice(&short(raw.len())?.to_le_bytes());
     let len = short(out.len().saturating_sub(start))?;

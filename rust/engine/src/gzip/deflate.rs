@@ -1,7 +1,8 @@
-//! Deflate (RFC 1951): what a sample calls incompressible is stored, everything else compressed for speed.
+//! Deflate (RFC 1951), for speed: a sample tells whether a piece is stored as it is, coded byte by byte, or searched for repetition.
 
 use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
+use super::literals::{self, Plan};
 use crate::{Error, Result};
 
 /// Bytes in one stored block.
@@ -25,32 +26,52 @@ impl Default for Deflater {
 
 impl Deflater {
     /// Append a complete deflate stream of `raw`.
-    pub(super) fn deflate(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    pub(super) fn deflate(&mut self, raw: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
-        let stored = stored_len(raw.len());
-        if self.pays(raw) {
-            // Where it does not fit, it would not have paid.
-            out.resize(start.saturating_add(worth(stored)), 0);
-            let room = out.get_mut(start..).unwrap_or_default();
-            if let Ok(len) = self.compressor.deflate_compress(raw, room) {
-                out.truncate(start.saturating_add(len));
-                return Ok(());
+        let enough = worth(stored_len(raw.len()));
+        match self.way(raw) {
+            Way::Stored => {}
+            Way::Literals => {
+                let plan = Plan::of(raw);
+                if plan.bytes() <= enough {
+                    plan.write(raw, out);
+                    return;
+                }
             }
-            out.truncate(start);
+            Way::Repeats => {
+                // Where it does not fit, it would not have paid.
+                out.resize(start.saturating_add(enough), 0);
+                let room = out.get_mut(start..).unwrap_or_default();
+                if let Ok(len) = self.compressor.deflate_compress(raw, room) {
+                    out.truncate(start.saturating_add(len));
+                    return;
+                }
+                out.truncate(start);
+            }
         }
         store(raw, out);
-        Ok(())
     }
 
-    fn pays(&mut self, raw: &[u8]) -> bool {
+    fn way(&mut self, raw: &[u8]) -> Way {
         if raw.len() <= SAMPLE.saturating_mul(4) {
-            return true;
+            return Way::Repeats;
         }
         let middle = (raw.len() / 2).saturating_sub(SAMPLE);
         let sample = raw.get(middle..middle.saturating_add(SAMPLE)).unwrap_or_default();
         let mut room = vec![0; worth(sample.len())];
-        self.compressor.deflate_compress(sample, &mut room).is_ok()
+        let Ok(searched) = self.compressor.deflate_compress(sample, &mut room) else { return Way::Stored };
+        // What shrinks by half or more is full of repeats, of which a code for single bytes sees nothing.
+        let few_repeats = searched > sample.len() / 2;
+        let counted = literals::entropy_bytes(sample);
+        if few_repeats && counted <= searched.saturating_add(searched / 8) { Way::Literals } else { Way::Repeats }
     }
+}
+
+/// How a piece is written.
+enum Way {
+    Stored,
+    Literals,
+    Repeats,
 }
 
 /// What compressed bytes may take to be worth their time.
@@ -87,5 +108,49 @@ pub(super) fn inflate(decompressor: &mut Decompressor, stream: &[u8], memory: &m
     match decompressor.deflate_decompress(stream, memory) {
         Ok(len) if len == memory.len() => Ok(()),
         _ => Err(Error::corrupt("gzip-file", "the compressed bytes do not hold what their header says")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    fn numbers() -> Vec<u8> {
+        (0..PIECE / 4).flat_map(|number| (number as f32).sqrt().to_le_bytes()).collect()
+    }
+
+    const PIECE: usize = 1 << 20;
+
+    fn deflated(raw: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        Deflater::default().deflate(raw, &mut out);
+        let (mut by_two, mut by_one) = (vec![0; raw.len()], Vec::new());
+        inflate(&mut Decompressor::new(), &out, &mut by_two).unwrap();
+        flate2::read::DeflateDecoder::new(&*out).read_to_end(&mut by_one).unwrap();
+        assert!(by_one == raw && by_two == raw, "every decoder reads it");
+        out
+    }
+
+    #[test]
+    fn numbers_are_coded_byte_by_byte() {
+        let raw = numbers();
+        assert!(matches!(Deflater::default().way(&raw), Way::Literals));
+        assert!(deflated(&raw).len() < raw.len() * 9 / 10);
+    }
+
+    #[test]
+    fn repeats_are_searched_for_however_few_bytes_occur() {
+        assert!(deflated(&vec![0; PIECE]).len() < PIECE / 100);
+        assert!(deflated(&b"ab".repeat(PIECE / 2)).len() < PIECE / 100);
+        assert!(deflated("a line of a log\n".repeat(9_000).as_bytes()).len() < 9_000);
+    }
+
+    #[test]
+    fn noise_is_stored() {
+        let mut raw = vec![0; PIECE];
+        blake3::Hasher::new().finalize_xof().fill(&mut raw);
+        assert!(deflated(&raw).len() <= stored_len(PIECE));
     }
 }

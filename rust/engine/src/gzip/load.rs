@@ -20,6 +20,8 @@ use crate::{Cancel, Error, Result};
 const WHOLE: u64 = 64 << 10;
 /// Blobs above this size are worked on by all cores together, others one by each.
 const LARGE: u64 = 8 << 20;
+/// Blobs up to this size go to a thread four at a time.
+const SMALL: u64 = 64 << 10;
 
 /// A file that was found.
 #[derive(Clone, Debug)]
@@ -285,7 +287,10 @@ pub(super) fn fetch(
 ) -> Vec<Result<Loaded>> {
     let pairs: Vec<_> = found.iter().zip(memory).map(|(one, memory)| (*one, Mutex::new(memory))).collect();
     // Large ones alone, one after the other, each by all threads; the others side by side.
-    let side_by_side = pipeline::map(&pairs, threads, 4, cancel, |(one, memory)| {
+    let total: u64 = found.iter().map(|one| one.size).fold(0, u64::saturating_add);
+    let mean = total.checked_div(found.len() as u64).unwrap_or_default();
+    let grain = if mean > SMALL { 1 } else { 4 };
+    let side_by_side = pipeline::map(&pairs, threads, grain, cancel, |(one, memory)| {
         let small = one.size <= LARGE;
         Ok(small.then(|| one.fetch(lock(memory).as_mut(), 1, cancel)))
     });

@@ -8,7 +8,9 @@
 mod container;
 mod deflate;
 mod describe;
+mod huffman;
 mod key;
+mod literals;
 mod load;
 mod notes;
 mod save;

@@ -86,6 +86,7 @@ impl Staging {
         let (fd, name) = self.open_named()?;
         let parked = RealParked { name: Some(name), staging: Arc::clone(self), root: Arc::clone(root) };
         file::write_at(&fd, &[IoSlice::new(bytes)], 0)?;
+        send_out(&fd, 0, bytes.len() as u64);
         Ok(parked)
     }
 
@@ -180,6 +181,20 @@ fn clear_leftovers(tmp: &OwnedFd) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 const WINDOW: u64 = 4 * 1024 * 1024;
 
+/// A write that crosses the end of a window sends that window out: `POSIX_FADV_DONTNEED` begins to write dirty pages and does not
+/// wait. It drops clean pages only, and those of the window are not clean yet. Saves of large blobs gain 15 to 25 %.
+#[cfg(target_os = "linux")]
+fn send_out(file: impl AsFd, offset: u64, len: u64) {
+    let end = offset.saturating_add(len) / WINDOW;
+    let windows = end.saturating_sub(offset / WINDOW);
+    let Some(count) = NonZeroU64::new(windows.saturating_mul(WINDOW)) else { return };
+    let start = (offset / WINDOW).saturating_mul(WINDOW);
+    let _ = fs::fadvise(file, start, Some(count), fs::Advice::DontNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send_out(_file: impl AsFd, _offset: u64, _len: u64) {}
+
 /// A file that is being written.
 #[derive(Debug)]
 pub(super) struct RealStaged {
@@ -218,19 +233,9 @@ impl Staged for RealStaged {
         file::read_at(&self.fd, buffers, offset)
     }
 
-    /// A write that crosses the end of a window sends that window out: `POSIX_FADV_DONTNEED` begins to write dirty pages and does not
-    /// wait. It drops clean pages only, and those of the window are not clean yet. Saves of large blobs gain 15 to 25 %.
-    #[cfg(target_os = "linux")]
     fn start_writeback(&self, offset: u64, len: u64) {
-        let end = offset.saturating_add(len) / WINDOW;
-        let windows = end.saturating_sub(offset / WINDOW);
-        let Some(count) = NonZeroU64::new(windows.saturating_mul(WINDOW)) else { return };
-        let start = (offset / WINDOW).saturating_mul(WINDOW);
-        let _ = fs::fadvise(&self.fd, start, Some(count), fs::Advice::DontNeed);
+        send_out(&self.fd, offset, len);
     }
-
-    #[cfg(not(target_os = "linux"))]
-    fn start_writeback(&self, _offset: u64, _len: u64) {}
 
     fn sync(&mut self) -> io::Result<()> {
         if planted("no-file-sync") {
