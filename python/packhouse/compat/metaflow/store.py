@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from packhouse.compat.metaflow.folder import GzipFolder
+from packhouse.compat.metaflow.handing import Handing
 from packhouse.compat.metaflow.packing import is_key, pack_missing, unpack
 from packhouse.compat.metaflow.records import users_of
 
@@ -60,24 +61,17 @@ class VerifiedBlobs:
         Raises:
             UnreadableArtifact: a blob is missing or damaged.
         """
-        wanted: list[str] = []
-        odd: list[str] = []
-        for key in keys:
-            blob = self._blob_cache.load_key(key) if self._blob_cache else None
-            if blob is not None:
-                yield (key, blob, dict(_META)) if is_transfer else (key, blob)
-            elif is_key(key):
-                wanted.append(key)
-            else:
-                _log.debug("key %r is no SHA-1: loaded, but not verified", key)
-                odd.append(key)
+        handing = Handing(self._blob_cache, _META if is_transfer else None)
+        yield from handing.cached(keys)
+        wanted = [key for key in handing.missing if is_key(key)]
+        odd = [key for key in handing.missing if not is_key(key)]
+        for key in odd:
+            _log.debug("key %r is no SHA-1: loaded, but not verified", key)
         folder = self._folder()
         for key, outcome in self._load_elsewhere(wanted) if folder is None else folder.load(wanted):
             if not isinstance(outcome, bytes):
                 raise self._unreadable(key, outcome) from outcome
-            if self._blob_cache:
-                self._blob_cache.store_key(key, outcome)
-            yield (key, outcome, dict(_META)) if is_transfer else (key, outcome)
+            yield handing.loaded(key, outcome)
         if odd:
             yield from self._stock.load_blobs(odd, force_raw=force_raw, is_transfer=is_transfer)
 

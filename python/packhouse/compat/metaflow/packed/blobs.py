@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from packhouse.compat.metaflow.handing import Handing
 from packhouse.errors import BlobNotFound, CorruptBlob, InvalidInput, StoreNotFound
 
 if TYPE_CHECKING:
@@ -63,23 +64,16 @@ class PackedBlobs:
             stock: Any = super()
             yield from stock.load_blobs(keys, force_raw=force_raw, is_transfer=is_transfer)
             return
-        missing: list[str] = []
-        for key in keys:
-            blob = self._blob_cache.load_key(key) if self._blob_cache else None
-            if blob is None:
-                missing.append(key)
-            else:
-                yield (key, blob, dict(_META)) if is_transfer else (key, blob)
-        loaded = packed.load_blobs(missing)
+        handing = Handing(self._blob_cache, _META if is_transfer else None)
+        yield from handing.cached(keys)
+        loaded = packed.load_blobs(handing.missing)
         try:
-            for key in missing:
+            for key in handing.missing:
                 try:
                     blob = next(loaded)[1]
                 except (BlobNotFound, CorruptBlob, StoreNotFound, InvalidInput) as error:
                     raise self._unreadable_in(packed, key, error) from error
-                if self._blob_cache:
-                    self._blob_cache.store_key(key, blob)
-                yield (key, blob, dict(_META)) if is_transfer else (key, blob)
+                yield handing.loaded(key, blob)
         finally:
             loaded.close()
 
