@@ -19,11 +19,13 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
 from packhouse.errors import InvalidInput, StorageError
+from packhouse.objects.bucket.location import make_query
+from packhouse.objects.bucket.renewing import Renewing
 from packhouse.objects.http import HttpOptions
 from packhouse.objects.http.gate import Gate
 from packhouse.objects.s3 import S3Objects, S3Options
-from packhouse.objects.s3.credentials import Renewing, find_identity
-from packhouse.objects.s3.location import Place, S3Location, make_query, parse_url
+from packhouse.objects.s3.credentials import Botocores, find_identity
+from packhouse.objects.s3.location import Place, S3Location, parse_url
 from packhouse.objects.s3.signing import Credentials, sign_headers
 from tests.hostile.driving import options_for
 from tests.hostile.server import Hostile, Talk, hostile
@@ -161,7 +163,7 @@ class _Ending:
 
 async def test_one_task_renews_and_the_others_go_on() -> None:
     source = _Ending()
-    renewing = Renewing(source)
+    renewing = Renewing(Botocores(source))
     seen: list[str] = []
 
     async def use() -> None:

@@ -8,11 +8,9 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.servers.running import ROOT, ServerMissing
+from tests.servers.running import PLACE, ServerMissing
 
-__all__ = ["PLACE", "unpacked"]
-
-PLACE = ROOT / ".venv" / "servers"
+__all__ = ["unpacked"]
 
 
 def unpacked(name: str, program: str, packages: Sequence[str]) -> Path:

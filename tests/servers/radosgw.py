@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from packhouse.objects.s3.signing import UNSIGNED, Credentials, sign_headers
-from tests.servers.debian import PLACE, unpacked
-from tests.servers.running import ROOT, ServerMissing, free_ports, guarded, wait_until
+from tests.servers.debian import unpacked
+from tests.servers.running import PLACE, ROOT, ServerMissing, free_ports, guarded, wait_until
 from tests.servers.seaweedfs import ACCESS, BUCKET, SECRET, Bucket
 
 __all__ = ["radosgw"]

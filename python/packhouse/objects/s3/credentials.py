@@ -1,6 +1,6 @@
 """Who we are and where the service is: explicit options, then environment and files by botocore's chain, in a thread.
 
-Temporary credentials are renewed by one task while the others go on with the old ones, until those really end.
+Temporary credentials are renewed in time.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
 from anyio import to_thread
 
-from packhouse.errors import InvalidInput, PackhouseError, StorageError
-from packhouse.objects.s3.options import S3Options, check_endpoint
+from packhouse.errors import InvalidInput, StorageError
+from packhouse.objects.bucket.options import check_endpoint
+from packhouse.objects.bucket.renewing import Renewing, failed
+from packhouse.objects.s3.options import S3Options
 from packhouse.objects.s3.signing import Credentials
 
-__all__ = ["Identity", "find_identity"]
+__all__ = ["Botocores", "Identity", "find_identity"]
 
-_EARLY = 15 * 60
-_LATE = 2 * 60
+_HINT = "check the profile or the machine's role"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def _credentials(options: S3Options, session: Any) -> Callable[[], Any]:
 
         return same
     found = _load(session)
-    return Renewing(found).current
+    return Renewing(Botocores(found)).current
 
 
 def _from_environment() -> Credentials:
@@ -119,7 +119,7 @@ def _load(session: Any) -> Any:
     try:
         found = session.get_credentials()
     except Exception as error:  # noqa: BLE001 - providers raise what they like; their texts may hold secrets
-        raise _failed(error) from None
+        raise failed(error, _HINT) from None
     if found is None:
         message = "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile, "
         message += "or say `anonymous=True`"
@@ -127,50 +127,32 @@ def _load(session: Any) -> Any:
     return found
 
 
-def _failed(error: Exception) -> PackhouseError:
-    message = f"the credentials could not be read ({type(error).__name__}); check the profile or the machine's role"
-    return StorageError(message, kind="bad-credentials")
-
-
-class Renewing:
-    """Credentials of botocore's, read in a thread, renewed by one task.
+class Botocores:
+    """Credentials of botocore's.
 
     Args:
-        source: what botocore's session found.
+        found: what its session found.
     """
 
-    def __init__(self, source: Any) -> None:
-        self._source = source
-        self._lock = anyio.Lock()
-        self._now: Credentials | None = None
-        self.renewals = 0
+    early = 15 * 60.0
+    late = 2 * 60.0
 
-    async def current(self) -> Credentials:
-        """Return what to sign with now.
+    def __init__(self, found: Any) -> None:
+        self._found = found
+        self._needed = getattr(found, "refresh_needed", None)
+
+    def ends_within(self, seconds: float) -> bool:
+        """Say whether they end so soon."""
+        return self._needed is not None and bool(self._needed(refresh_in=seconds))
+
+    def read(self) -> Credentials:
+        """Return them, renewed if need be; blocks.
 
         Raises:
-            StorageError: they have ended and cannot be renewed.
+            StorageError: they cannot be read.
         """
-        needed = getattr(self._source, "refresh_needed", None)
-        if self._now is not None and (needed is None or not needed(refresh_in=_EARLY)):
-            return self._now
-        ended = self._now is None or needed is None or needed(refresh_in=_LATE)
-        if not ended and self._lock.locked():
-            return self._now  # type: ignore[return-value] # another task is at it
-        async with self._lock:
-            if self._now is not None and (needed is None or not needed(refresh_in=_EARLY)):
-                return self._now
-            try:
-                self._now = await to_thread.run_sync(self._read)
-            except StorageError:
-                if ended or self._now is None:
-                    raise
-            return self._now
-
-    def _read(self) -> Credentials:
         try:
-            frozen = self._source.get_frozen_credentials()
+            frozen = self._found.get_frozen_credentials()
         except Exception as error:  # noqa: BLE001 - providers raise what they like; their texts may hold secrets
-            raise _failed(error) from None
-        self.renewals += 1
+            raise failed(error, _HINT) from None
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)

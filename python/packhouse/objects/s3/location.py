@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from packhouse.errors import InvalidInput
+from packhouse.objects.bucket.location import UNRESERVED, make_query, read_url
 
-__all__ = ["Place", "S3Location", "make_query", "parse_url"]
+__all__ = ["Place", "S3Location", "parse_url"]
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _HOST_BUCKET = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,61})[a-z0-9]")
-_UNRESERVED = "-_.~"
 
 
 class S3Location(NamedTuple):
@@ -35,18 +35,10 @@ def parse_url(url: str) -> S3Location:
     Raises:
         InvalidInput: it is no such URL, or holds a user, a password or a query. The message does not repeat those.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "s3" or "@" in parts.netloc or ":" in parts.netloc or parts.query or parts.fragment:
-        message = "a bucket's URL is s3://bucket/prefix: keys, endpoint and the rest are options, never in the URL"
-        raise InvalidInput(message, kind="url")
-    if not _BUCKET.fullmatch(parts.netloc):
-        raise InvalidInput(f"{parts.netloc[:80]!a} is no bucket", kind="url")
-    prefix = parts.path.strip("/")
-    if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
-        raise InvalidInput(f"the prefix {prefix[:80]!a} has empty or dotted parts, which clients rewrite", kind="url")
-    if re.search(r"[\x00-\x1f\x7f]", prefix):
-        raise InvalidInput("the prefix has control characters, which clients rewrite", kind="url")
-    return S3Location(parts.netloc, prefix + "/" if prefix else "")
+    bucket, prefix = read_url(url, "s3")
+    if not _BUCKET.fullmatch(bucket):
+        raise InvalidInput(f"{bucket[:80]!a} is no bucket", kind="url")
+    return S3Location(bucket, prefix)
 
 
 class Place(NamedTuple):
@@ -79,17 +71,10 @@ class Place(NamedTuple):
 
     def url(self, name: str | None = None, query: Mapping[str, str] | None = None) -> str:
         """Return the URL of an object, or of the bucket."""
-        key = "" if name is None else quote(self.prefix + name, safe=_UNRESERVED + "/")
+        key = "" if name is None else quote(self.prefix + name, safe=UNRESERVED + "/")
         asked = f"?{make_query(query)}" if query else ""
         return f"{self.base}{self.root}/{key}{asked}"
 
     def source(self, name: str) -> str:
         """Return an object as the header of a copy names it."""
-        return f"/{self.bucket}/{quote(self.prefix + name, safe=_UNRESERVED + '/')}"
-
-
-def make_query(query: Mapping[str, str]) -> str:
-    """Return a query as it is sent and signed: sorted, encoded."""
-    return "&".join(
-        f"{quote(key, safe=_UNRESERVED)}={quote(value, safe=_UNRESERVED)}" for key, value in sorted(query.items())
-    )
+        return f"/{self.bucket}/{quote(self.prefix + name, safe=UNRESERVED + '/')}"

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
 
 from packhouse.errors import InvalidInput, StorageError
+from packhouse.objects.contract import ObjectInfo, check_object_name
 from packhouse.objects.http import Reply
 
-__all__ = ["RangeCheck", "etag_of", "size_of", "version_of"]
+__all__ = ["Page", "RangeCheck", "Seen", "etag_of", "listed", "size_of", "time_of", "version_of"]
+
+
+class Seen(NamedTuple):
+    """What a look at an object tells."""
+
+    info: ObjectInfo
+    write_id: str
+    """Of the write that made it; empty where it says none."""
+
+
+class Page(NamedTuple):
+    """A part of a list."""
+
+    found: list[ObjectInfo]
+    next: str
+    """Where it goes on; empty at its end."""
+
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 
@@ -58,15 +79,15 @@ def etag_of(text: str) -> str:
     return text.strip().removeprefix("W/").strip('"')
 
 
-def version_of(headers: Mapping[str, str], name: str) -> str:
+def version_of(headers: Mapping[str, str], name: str, field: str = "etag") -> str:
     """Return the version that an answer tells.
 
     Raises:
         StorageError: it tells none.
     """
-    version = etag_of(headers.get("etag", ""))
+    version = etag_of(headers.get(field, ""))
     if not version:
-        raise StorageError(f"the answer about {name} tells no version (ETag)", kind="bad-answer")
+        raise StorageError(f"the answer about {name} tells no version ({field})", kind="bad-answer")
     return version
 
 
@@ -80,3 +101,26 @@ def size_of(reply: Reply, name: str) -> int:
     if not (told.isascii() and told.isdigit()):
         raise StorageError(f"the answer about {name} tells no size", kind="bad-answer")
     return int(told)
+
+
+def time_of(headers: Mapping[str, str], field: str = "date") -> float:
+    """Return the time that a header tells; the service's clock, or ours if it tells none."""
+    try:
+        return parsedate_to_datetime(headers[field]).timestamp()
+    except (KeyError, ValueError):
+        return time.time()
+
+
+def listed(key: str, start: str, what: str) -> str:
+    """Return the name that a key in a list stands for; none for what was never ours, a folder's marker for instance.
+
+    Raises:
+        StorageError: it is none of what was asked for.
+    """
+    if not key.startswith(start):
+        raise StorageError(f"cannot {what}: the list holds what was not asked for", kind="bad-answer")
+    name = key[len(start) :]
+    try:
+        return check_object_name(name)
+    except InvalidInput:
+        return ""
