@@ -4,25 +4,51 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import TypeVar
 
 import pytest
 
+from packhouse.objects.azure import AzureOptions
+from packhouse.objects.gcs import GCSOptions
 from packhouse.objects.http import HttpOptions
 from packhouse.objects.s3 import S3Options
+from tests.servers.azurite import Container, azurite
+from tests.servers.fake_gcs import fake_gcs
 from tests.servers.running import NO_SERVER, ServerMissing
 from tests.servers.seaweedfs import Bucket, seaweedfs
 
+T = TypeVar("T")
+PATIENCE = HttpOptions(deadline=30, answer=10)
 
-@pytest.fixture(scope="session")
-def bucket() -> Iterator[Bucket]:
-    """A bucket of SeaweedFS."""
+
+def serving(server: AbstractContextManager[T]) -> Iterator[T]:
+    """Run a server as long as a fixture lives; where `CI` is set it must be there."""
     try:
-        with seaweedfs() as started:
+        with server as started:
             yield started
     except ServerMissing as missing:
         if os.environ.get("CI"):
             raise
         pytest.skip(f"{NO_SERVER}{missing}")
+
+
+@pytest.fixture(scope="session")
+def bucket() -> Iterator[Bucket]:
+    """A bucket of SeaweedFS."""
+    yield from serving(seaweedfs())
+
+
+@pytest.fixture(scope="session")
+def gcs_emulator() -> Iterator[str]:
+    """The URL of fake-gcs-server."""
+    yield from serving(fake_gcs())
+
+
+@pytest.fixture(scope="session")
+def azure_emulator() -> Iterator[Container]:
+    """A container of Azurite."""
+    yield from serving(azurite())
 
 
 @pytest.fixture
@@ -33,5 +59,17 @@ def s3_options(bucket: Bucket) -> S3Options:
         region="us-east-1",
         access_key_id=bucket.access,
         secret_access_key=bucket.secret,
-        http=HttpOptions(deadline=30, answer=10),
+        http=PATIENCE,
     )
+
+
+@pytest.fixture
+def gcs_options(gcs_emulator: str) -> GCSOptions:
+    """How to reach it."""
+    return GCSOptions(endpoint=gcs_emulator, anonymous=True, http=PATIENCE)
+
+
+@pytest.fixture
+def azure_options(azure_emulator: Container) -> AzureOptions:
+    """How to reach it."""
+    return AzureOptions(endpoint=azure_emulator.endpoint, account_key=azure_emulator.key, http=PATIENCE)

@@ -84,7 +84,16 @@ class BucketRequests(ABC):
             raise StoreClosed(f"{self.shown} is not open: use it within `async with`")
         return self._client
 
-    async def ask(
+    async def ask(self, method: str, what: str, name: str | None = None, *, hidden: bool = False, **more: Any) -> Reply:
+        """Send one request: as `call` says it; `hidden` where a good status may hide an error."""
+        return await self.send(await self.call(method, what, name, **more), hidden=hidden)
+
+    async def send(self, call: Call, *, hidden: bool = False) -> Reply:
+        """Send what was built."""
+        self.count += 1
+        return await self.client.fetch(call, self.sign, self.judge(call, hidden=hidden))
+
+    async def call(
         self,
         method: str,
         what: str,
@@ -98,12 +107,11 @@ class BucketRequests(ABC):
         into: memoryview | None = None,
         limit: int = 8 << 20,
         check: Callable[[int, Mapping[str, str], int | None], None] | None = None,
-        hidden: bool = False,
         doubt: Doubt | None = None,
         url: str | None = None,
         renew: Callable[[], Awaitable[Call | Reply]] | None = None,
-    ) -> Reply:
-        """Send one request.
+    ) -> Call:
+        """Build one request.
 
         Args:
             method: the verb of HTTP.
@@ -117,17 +125,15 @@ class BucketRequests(ABC):
             into: where a good answer's body goes.
             limit: bytes of an answer.
             check: looks at a good answer's head before its body is read.
-            hidden: whether a good status may hide an error.
             doubt: told whether a try may have had its effect.
             url: where it goes, instead of what name and query say.
             renew: what is sent instead, from the second try on.
         """
-        client = self.client
         sent = {"accept-encoding": "identity", "user-agent": "packhouse"}
         sent |= await self.dress(body, guarded, document=document)
         if body is not None or method in self.sized:
             sent["content-length"] = str(body_size(body or ()))
-        call = Call(
+        return Call(
             method=method,
             url=url or self.url_of(name, query),
             what=what,
@@ -140,8 +146,6 @@ class BucketRequests(ABC):
             check=check,
             renew=renew,
         )
-        self.count += 1
-        return await client.fetch(call, self.sign, self.judge(call, hidden=hidden))
 
 
 def body_size(body: Sequence[Bytes]) -> int:
