@@ -6,29 +6,74 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 
 import packhouse
-from packhouse.objects.s3 import S3Options
+from packhouse.objects import open_objects
+from packhouse.objects.bucket import BucketObjects, BucketOptions
 from packhouse.objects.s3.requests import Requests
-from tests.objects.conftest import bucket, s3_options
+from tests.objects.conftest import azure_emulator, azure_options, bucket, gcs_emulator, gcs_options, s3_options
+from tests.servers.azurite import Container
+from tests.servers.seaweedfs import Bucket
 
-__all__ = ["Counting", "bucket", "s3_options"]  # fixtures
+__all__ = [
+    "Counting", "Service", "azure_emulator", "azure_options", "bucket", "gcs_emulator", "gcs_options", "objects_of",
+    "s3_options", "services",
+]  # fmt: skip
 
 Counting: TypeAlias = Callable[[], AbstractContextManager[Counter[str]]]
 
 
+services = pytest.mark.parametrize("service", ["s3", "gs", "az"], indirect=True)
+"""Runs a test on each service; without it, on S3 alone."""
+
+
+class Service(NamedTuple):
+    """Where a bucket is."""
+
+    root: str
+    """Its URL."""
+    options: BucketOptions
+    environment: dict[str, str]
+    """What another process needs to reach it by its URL alone."""
+
+
 @pytest.fixture
-def url() -> str:
+def service(request: pytest.FixtureRequest) -> Service:
+    """A bucket of the service that the test asks for."""
+    kind = getattr(request, "param", "s3")
+    if kind == "gs":
+        where: str = request.getfixturevalue("gcs_emulator")
+        return Service("gs://packhouse", request.getfixturevalue("gcs_options"), {"STORAGE_EMULATOR_HOST": where})
+    if kind == "az":
+        there: Container = request.getfixturevalue("azure_emulator")
+        environment = {"AZURE_STORAGE_CONNECTION_STRING": there.connection_string}
+        root = f"az://{there.account}/{there.container}"
+        return Service(root, request.getfixturevalue("azure_options"), environment)
+    bucket: Bucket = request.getfixturevalue("bucket")
+    keys = {"AWS_ACCESS_KEY_ID": bucket.access, "AWS_SECRET_ACCESS_KEY": bucket.secret}
+    environment = {"AWS_ENDPOINT_URL": bucket.endpoint, "AWS_REGION": "us-east-1", **keys}
+    return Service("s3://packhouse", request.getfixturevalue("s3_options"), environment)
+
+
+@pytest.fixture
+def url(service: Service) -> str:
     """A prefix of its own."""
-    return f"s3://packhouse/{secrets.token_hex(6)}"
+    return f"{service.root}/{secrets.token_hex(6)}"
 
 
 @pytest.fixture
-def options(s3_options: S3Options) -> packhouse.StoreOptions:
-    return packhouse.StoreOptions(bucket=s3_options)
+def options(service: Service) -> packhouse.StoreOptions:
+    return packhouse.StoreOptions(bucket=service.options)
+
+
+def objects_of(url: str, options: packhouse.StoreOptions) -> BucketObjects:
+    """Return the objects that a store is made of."""
+    found = open_objects(url, options=options.bucket)
+    assert isinstance(found, BucketObjects)
+    return found
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import pytest
 
 import packhouse
 from packhouse.objects.http import HttpOptions
-from packhouse.objects.s3 import S3Objects, S3Options
+from packhouse.objects.s3 import S3Options
+from tests.blobs.conftest import objects_of
 from tests.hostile.server import Behave, Request, Talk, hostile
 
 DICE = random.Random(5)
@@ -43,7 +44,7 @@ async def test_a_bucket_without_a_store_is_told(url: str, options: packhouse.Sto
     with pytest.raises(packhouse.StoreNotFound):
         async with packhouse.open(url, options=options, mode="r"):
             pass
-    async with S3Objects(url, options.bucket) as objects:
+    async with objects_of(url, options) as objects:
         await objects.put("other", b"things")
         with pytest.raises(packhouse.StoreNotFound, match="other things"):
             async with packhouse.open(url, options=options):
@@ -111,7 +112,7 @@ async def test_a_cancelled_save_leaves_nothing(url: str, options: packhouse.Stor
             tasks.cancel_scope.cancel()
         saved = await store.save_blobs([b"afterwards"])
         assert bytes(await store.load(saved[0].key)) == b"afterwards"
-    async with S3Objects(url, options.bucket) as objects:
+    async with objects_of(url, options) as objects:
         assert await objects.uploads() == ()
         assert [info.name async for info in objects.list("packs/")] == []
 
@@ -119,7 +120,7 @@ async def test_a_cancelled_save_leaves_nothing(url: str, options: packhouse.Stor
 async def test_a_pack_that_vanished_is_noticed_and_saving_again_heals(
     url: str, options: packhouse.StoreOptions
 ) -> None:
-    async with packhouse.open(url, options=options) as store, S3Objects(url, options.bucket) as objects:
+    async with packhouse.open(url, options=options) as store, objects_of(url, options) as objects:
         for heals_at_once in (False, True):
             blob = DICE.randbytes(1 << 20)
             (saved,) = await store.save_blobs([blob])

@@ -16,7 +16,7 @@ import pytest
 
 import packhouse
 import packhouse.sync
-from tests.blobs.conftest import Counting
+from tests.blobs.conftest import Counting, objects_of
 from tests.servers.seaweedfs import Bucket
 
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -203,11 +203,9 @@ async def test_a_cache_that_cannot_be_written_is_one_line_in_the_log(
 async def test_damage_of_the_bucket_is_not_hidden_from_verify(
     url: str, options: packhouse.StoreOptions, cache: Path, anyio_backend: str
 ) -> None:
-    from packhouse.objects.s3 import S3Objects  # noqa: PLC0415 - beside its use
-
     keys = await fill(url, options)
     await load(url, options, cache, keys[: len(BLOBS)])
-    async with S3Objects(url, options.bucket) as objects:
+    async with objects_of(url, options) as objects:
         for info in [info async for info in objects.list("index/")]:
             content = bytearray((await objects.get(info.name)).data)
             content[len(content) // 2] ^= 1

@@ -14,22 +14,16 @@ import anyio
 import pytest
 
 import packhouse
-from packhouse.objects.s3 import S3Objects
-from tests.servers.seaweedfs import Bucket
+from tests.blobs.conftest import Service, objects_of, services
 
 DICE = random.Random(9)
+pytestmark = services
 
 
 @contextmanager
-def process(bucket: Bucket, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def process(service: Service, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A writer of its own process."""
-    surroundings = {
-        **os.environ,
-        "AWS_ENDPOINT_URL": bucket.endpoint,
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": bucket.access,
-        "AWS_SECRET_ACCESS_KEY": bucket.secret,
-    }
+    surroundings = {**os.environ, **service.environment}
     command = [sys.executable, "-m", "tests.blobs.bucket_writer", *arguments]
     started = subprocess.Popen(command, env=surroundings, stdout=subprocess.PIPE, text=True)
     try:
@@ -70,11 +64,11 @@ async def test_a_deleted_name_is_gone_and_can_be_taken_again(url: str, options: 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_two_processes_take_and_delete_a_name_and_no_update_is_lost(
-    url: str, options: packhouse.StoreOptions, bucket: Bucket, anyio_backend: str
+    url: str, options: packhouse.StoreOptions, service: Service, anyio_backend: str
 ) -> None:
     async with packhouse.open(url, options=options) as store:
         await store.names.put("count", 0)
-        with process(bucket, "names", url, "15") as one, process(bucket, "names", url, "15") as two:
+        with process(service, "names", url, "15") as one, process(service, "names", url, "15") as two:
             for each in (one, two):
                 assert await anyio.to_thread.run_sync(each.wait, 60) == 0
         assert (await store.names.get("count")).doc == 30
@@ -83,15 +77,15 @@ async def test_two_processes_take_and_delete_a_name_and_no_update_is_lost(
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_four_processes_write_one_is_killed_and_nothing_acknowledged_is_lost(
-    url: str, options: packhouse.StoreOptions, bucket: Bucket, anyio_backend: str
+    url: str, options: packhouse.StoreOptions, service: Service, anyio_backend: str
 ) -> None:
     async with packhouse.open(url, options=options):
         pass
     with (
-        process(bucket, "blobs", url, "0") as killed,
-        process(bucket, "blobs", url, "1") as one,
-        process(bucket, "blobs", url, "2") as two,
-        process(bucket, "blobs", url, "3") as three,
+        process(service, "blobs", url, "0") as killed,
+        process(service, "blobs", url, "1") as one,
+        process(service, "blobs", url, "2") as two,
+        process(service, "blobs", url, "3") as three,
     ):
         told: list[str] = []
         assert killed.stdout is not None
@@ -115,5 +109,5 @@ async def test_four_processes_write_one_is_killed_and_nothing_acknowledged_is_lo
         assert len({key async for key, _ in store.load_blobs(listed)}) == len(listed), "nothing half done is visible"
         report = await store.verify()
     assert report.findings == ()
-    async with S3Objects(url, options.bucket) as objects:  # what a killed process leaves is an upload that nobody sees
+    async with objects_of(url, options) as objects:  # what a killed process leaves is an upload that nobody sees
         assert all(name.startswith("packs/") for name, _ in await objects.uploads())

@@ -197,7 +197,7 @@ async def test_how_objects_are_kept_is_said_with_every_write(anyio_backend: str)
     }
     with hostile(serve) as server:
         options = impatient(server.url, **more).bucket
-        assert options is not None
+        assert isinstance(options, S3Options)
         async with S3Objects("s3://bucket/p", options) as store:
             await store.put("small", b"x")
             await store.put("large", secrets.token_bytes(options.part_size + 1))
@@ -209,6 +209,7 @@ async def test_how_objects_are_kept_is_said_with_every_write(anyio_backend: str)
             begins = (request.method == "PUT" and "partNumber" not in request.query) or "uploads" in request.query
             assert ("x-amz-storage-class" in sent) == begins
         options = impatient(server.url, sse="aws:kms", sse_kms_key_id="the-key").bucket
+        assert isinstance(options, S3Options)
         async with S3Objects("s3://bucket/p", options) as store:
             await store.put("small", b"x")
         assert server.requests[-1].headers["x-amz-server-side-encryption"] == "aws:kms"

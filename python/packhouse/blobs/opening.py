@@ -32,8 +32,8 @@ def open_store(
     the same folder. What is still being saved when the block ends is withdrawn unless its commit was already issued.
 
     Args:
-        url: a path (missing parents are created), `file:///path`, `s3://bucket/prefix`, or `memory://` for a store
-            that lives as long as its handle.
+        url: a path (missing parents are created), `file:///path`, `s3://bucket/prefix`, `gs://bucket/prefix`,
+            `az://account/container/prefix`, or `memory://` for a store that lives as long as its handle.
         mode: `"a"` to read and write, `"r"` to read and never write anything.
         create: make a store where there is none.
         options: budget, threads, the bucket, and the settings of a new store.

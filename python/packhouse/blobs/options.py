@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from packhouse.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from packhouse.objects.s3 import S3Options
+    from packhouse.objects.bucket import BucketOptions
 
 __all__ = ["Location", "Mode", "StoreOptions", "locate_store"]
 
@@ -32,7 +32,8 @@ class StoreOptions:
         level: when creating: the zstd level; None for the default.
         chunk_average: when creating: bytes of a chunk on average, a power of two; None for the default.
         retention: when creating: seconds that blobs saved with `pin=False` are kept at least; None for 14 days.
-        bucket: for `s3://…`: endpoint, credentials and the rest; what is not given is found as the AWS tools find it.
+        bucket: `S3Options`, `GCSOptions` or `AzureOptions`: endpoint, credentials and the rest; what is not given is
+            found as the service's own tools find it.
     """
 
     budget: int = 64 << 20
@@ -41,7 +42,7 @@ class StoreOptions:
     level: int | None = None
     chunk_average: int | None = None
     retention: int | None = None
-    bucket: S3Options | None = None
+    bucket: BucketOptions | None = None
 
     def __post_init__(self) -> None:
         if self.budget < 1 << 20:
@@ -73,7 +74,7 @@ class Location:
 
 
 def locate_store(url: object) -> Location:
-    """Read a store's URL: a path, `file://…`, `s3://…` or `memory://`.
+    """Read a store's URL: a path, `file://…`, `s3://…`, `gs://…`, `az://…` or `memory://`.
 
     Raises:
         InvalidInput: it is none of these.
@@ -85,14 +86,15 @@ def locate_store(url: object) -> Location:
     scheme = _SCHEME.match(url)
     if scheme is None:
         return Location(url, url)
-    if scheme[1] == "s3":
-        from packhouse.objects.s3.location import parse_url  # noqa: PLC0415 - imports httpx
+    from packhouse.objects.opening import BUCKETS, open_objects  # noqa: PLC0415 - not needed for a folder
 
-        return Location(parse_url(url).url, None, remote=True)
+    if scheme[1] in BUCKETS:
+        return Location(open_objects(url).url, None, remote=True)
     parts = urlsplit(url)
     if parts.scheme == "memory" and not (parts.netloc or parts.path):
         return Location(url, None)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
         return Location(url, unquote(parts.path))
-    message = f"cannot open {parts.scheme}://: this version opens a path, file:///path, s3://bucket/prefix or memory://"
+    message = f"cannot open {parts.scheme}://: this version opens a path, file:///path, s3://bucket/prefix, "
+    message += "gs://bucket/prefix, az://account/container/prefix or memory://"
     raise InvalidInput(message, kind="url")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from packhouse.cli.options import Json
 from packhouse.cli.output import emit_json, emit_line
 from packhouse.cli.run import FAILED, run
+from packhouse.errors import InvalidInput
 
 if TYPE_CHECKING:
     from packhouse.objects.doctor import Diagnosis
@@ -19,34 +21,42 @@ _MARKS = {"good": "✓", "poor": "!", "bad": "✗"}
 
 
 def doctor(
-    url: Annotated[str, typer.Argument(metavar="URL", help="s3://bucket/prefix, or a folder.", show_default=False)],
+    url: Annotated[str, typer.Argument(metavar="URL", help="s3://, gs://, az://, or a folder.", show_default=False)],
     endpoint: Annotated[str | None, typer.Option(help="Where the service is: https://host:port.")] = None,
-    region: Annotated[str | None, typer.Option(help="Of the bucket.")] = None,
-    profile: Annotated[str | None, typer.Option(help="The section of the AWS files.")] = None,
+    region: Annotated[str | None, typer.Option(help="Of the bucket (S3).")] = None,
+    profile: Annotated[str | None, typer.Option(help="The section of the AWS files (S3).")] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Sign nothing.")] = False,
-    unquoted_etags: Annotated[bool, typer.Option("--unquoted-etags", help="Compare versions without quotes.")] = False,
+    unquoted_etags: Annotated[
+        bool, typer.Option("--unquoted-etags", help="Compare versions without quotes (S3).")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check credentials, rights, conditional writes, uploads in parts, checksums, clock, latency and throughput.
 
-    It writes some 45 MB under a random prefix and removes them. What is not given is found as the AWS tools find it.
+    It writes some 45 MB under a random prefix and removes them. What is not given is found as the service's own
+    tools find it.
     The exit code is 1 if a store cannot work there.
     """
-    chosen = {"endpoint": endpoint, "region": region, "profile": profile}
+    chosen: dict[str, Any] = {"endpoint": endpoint, "region": region, "profile": profile}
     chosen = {name: value for name, value in chosen.items() if value is not None}
-    flags = {"anonymous": anonymous, "quoted_etags": not unquoted_etags}
-    run(lambda: _doctor(url, {**chosen, **flags}, as_json=as_json), as_json=as_json)
+    chosen |= {"anonymous": True} if anonymous else {}
+    chosen |= {"quoted_etags": False} if unquoted_etags else {}
+    run(lambda: _doctor(url, chosen, as_json=as_json), as_json=as_json)
 
 
 async def _doctor(url: str, chosen: dict[str, Any], *, as_json: bool) -> None:
     from packhouse.objects import open_objects
     from packhouse.objects.doctor import examine
+    from packhouse.objects.opening import service_of
 
+    service = service_of(url)
     options = None
-    if url.startswith("s3://"):
-        from packhouse.objects.s3 import S3Options
-
-        options = S3Options(**chosen)
+    if service is not None:
+        _, kind = service
+        strange = sorted(set(chosen) - {field.name for field in fields(kind)})
+        if strange:
+            raise InvalidInput(f"{url.partition('://')[0]}:// has no {strange[0]}", kind="option")
+        options = kind(**chosen)
     sound = True
     async with open_objects(url, options=options) as store:
         async for found in examine(store):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from packhouse.errors import InvalidInput
@@ -12,33 +13,65 @@ from packhouse.objects.local import LocalObjects
 from packhouse.objects.memory import MemoryObjects
 
 if TYPE_CHECKING:
-    from packhouse.objects.s3 import S3Options
+    from packhouse.objects.bucket import BucketOptions
 
-__all__ = ["open_objects"]
+__all__ = ["BUCKETS", "open_objects", "service_of"]
 
 
-def open_objects(url: str | os.PathLike[str], *, options: S3Options | None = None, client: Any = None) -> ObjectStore:
+class _Service(NamedTuple):
+    """Where what speaks to a service is: imported when it is used, because that imports httpx."""
+
+    room: str
+    store: str
+    options: str
+
+
+BUCKETS = {
+    "s3": _Service("packhouse.objects.s3", "S3Objects", "S3Options"),
+    "gs": _Service("packhouse.objects.gcs", "GCSObjects", "GCSOptions"),
+    "az": _Service("packhouse.objects.azure", "AzureObjects", "AzureOptions"),
+}
+"""Services of buckets, by the scheme of their URLs."""
+
+
+def service_of(url: str) -> tuple[Any, type[BucketOptions]] | None:
+    """Return the store's and the options' class of a bucket's URL; None for what is no bucket."""
+    service = BUCKETS.get(url.partition("://")[0]) if "://" in url else None
+    if service is None:
+        return None
+    room = importlib.import_module(service.room)
+    return getattr(room, service.store), getattr(room, service.options)
+
+
+def open_objects(
+    url: str | os.PathLike[str], *, options: BucketOptions | None = None, client: Any = None
+) -> ObjectStore:
     """Return the store of objects at a URL, to be opened by `async with`.
 
     Args:
-        url: `s3://bucket/prefix`, a path, `file:///path` or `memory://`.
-        options: what is chosen about a bucket.
+        url: `s3://bucket/prefix`, `gs://bucket/prefix`, `az://account/container/prefix`, a path, `file:///path` or
+            `memory://`.
+        options: what is chosen about a bucket, of its service's class.
         client: a client of httpx or httpx2 to go through.
 
     Raises:
         InvalidInput: none of these; the message does not repeat what could be a secret.
     """
     text = os.fspath(url)
+    service = service_of(text)
+    if service is not None:
+        store, kind = service
+        if options is not None and not isinstance(options, kind):
+            message = f"{text.partition('://')[0]}:// takes {kind.__name__}, not {type(options).__name__}"
+            raise InvalidInput(message, kind="option")
+        opened: ObjectStore = store(text, options, client=client)
+        return opened
     scheme = text.partition("://")[0] if "://" in text else ""
-    if scheme == "s3":
-        from packhouse.objects.s3 import S3Objects  # noqa: PLC0415 - imports httpx
-
-        return S3Objects(text, options, client=client)
     if not scheme:
         return LocalObjects(text)
     if scheme == "file":
         return LocalObjects(unquote(urlsplit(text).path))
     if text == "memory://":
         return MemoryObjects()
-    message = f"cannot open {scheme[:20]}://: this version knows s3://, a path, file:/// and memory://"
+    message = f"cannot open {scheme[:20]}://: this version knows s3://, gs://, az://, a path, file:/// and memory://"
     raise InvalidInput(message, kind="url")

@@ -65,6 +65,8 @@ class BucketObjects(ObjectStore):
 
     version_field: ClassVar[str] = "etag"
     """The header that tells an object's version."""
+    unchecked: ClassVar[str] = "damage on the way in shows when the bytes are read"
+    """What it means that a service takes a wrong checksum."""
 
     def __init__(self, requests: BucketRequests, options: BucketOptions) -> None:
         self._asking = requests

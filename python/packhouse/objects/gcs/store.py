@@ -55,6 +55,7 @@ class GCSObjects(BucketObjects):
     """
 
     version_field: ClassVar[str] = "x-goog-generation"
+    unchecked: ClassVar[str] = "this client compares what the service says it got, and removes what differs"
 
     def __init__(self, url: str, options: GCSOptions | None = None, *, client: Any = None) -> None:
         self.options = options or GCSOptions()

@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote, unquote_plus
 
 from packhouse.errors import StorageError
@@ -37,6 +37,8 @@ class S3Objects(BucketObjects):
         options: what was chosen; the rest is found as the AWS tools find it.
         client: an `httpx.AsyncClient` or `httpx2.AsyncClient` to go through, in place of our own transport.
     """
+
+    unchecked: ClassVar[str] = f"{BucketObjects.unchecked}; try checksum='md5'"
 
     def __init__(self, url: str, options: S3Options | None = None, *, client: Any = None) -> None:
         self.options = options or S3Options()
