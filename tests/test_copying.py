@@ -156,14 +156,28 @@ async def test_damage_at_the_destination_is_healed_when_it_is_checked(tmp_path: 
         assert await theirs.load(saved.key) == content
 
 
-async def test_a_blob_that_was_a_chunk_before_comes_along_with_its_name(tmp_path: Path) -> None:
+async def test_a_blob_that_was_a_chunk_before_comes_along(tmp_path: Path) -> None:
     zeros = bytes(16 << 20)
     options = packhouse.StoreOptions(chunk_average=16 << 10)
     async with packhouse.open(tmp_path / "a", options=options) as ours, packhouse.open(tmp_path / "b") as theirs:
-        await ours.save_blobs([zeros])
+        (large,) = await ours.save_blobs([zeros])
         (chunk,) = await ours.save_blobs([zeros[: 64 << 10]])
-        assert chunk.existed, "it is a chunk of the other, so it is listed nowhere"
+        assert chunk.existed, "it is a chunk of the other"
+        assert {blob.key async for blob in ours.keys()} == {large.key, chunk.key}
+        assert (await copy_store(ours, theirs)).blobs == 2
+        assert await theirs.load(chunk.key) == zeros[: 64 << 10]
+
+
+async def test_a_blob_that_is_in_no_list_any_more_comes_along_with_its_name(tmp_path: Path) -> None:
+    zeros = bytes(16 << 20)
+    options = packhouse.StoreOptions(chunk_average=16 << 10, retention=0)
+    async with packhouse.open(tmp_path / "a", options=options) as ours, packhouse.open(tmp_path / "b") as theirs:
+        await ours.save_blobs([zeros])
+        (chunk,) = await ours.save_blobs([zeros[: 64 << 10]], pin=False)
         await ours.names.put("chunk", 1, refs=[chunk.key])
+        for n in range(100):  # until a merge drops the batch's record
+            await ours.save_blobs([b"%d" % n])
+        assert chunk.key not in {blob.key async for blob in ours.keys()}
         copied = await copy_store(ours, theirs)
         assert (copied.names, copied.damaged_names) == (1, ())
         assert await theirs.load(chunk.key) == zeros[: 64 << 10]

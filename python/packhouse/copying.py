@@ -273,7 +273,7 @@ class _Copying:
     async def _with_blobs(self, documents: list[Document]) -> list[Document]:
         """Return those whose blobs the destination has.
 
-        A blob that was a chunk of a larger one before it was saved itself is in no list: it is copied here.
+        One that only a batch past its retention had saved may be in no list: it is copied here.
         """
         refs = list({ref: None for document in documents for ref in document.refs})
         lacking = await self._lacking(refs)

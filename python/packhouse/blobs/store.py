@@ -339,8 +339,6 @@ class BlobStore:
     def keys(self) -> AsyncIterator[StoredBlob]:
         """List all blobs in the order of their keys: `async for key, size in store.keys()`.
 
-        What was a chunk of a larger blob before it was saved itself is not listed: nothing tells it from other chunks.
-
         Raises:
             CorruptBlob: while iterating: a part of the index cannot be read, so that the list would lack something.
         """

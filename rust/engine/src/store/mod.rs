@@ -74,6 +74,7 @@ pub(crate) struct Inner {
     /// The failed sync after which this object writes no more.
     pub(crate) poison: OnceLock<Error>,
     pub(crate) counters: stats::Counters,
+    pub(crate) adopted: listing::Adopted,
     encoders: Mutex<Vec<Encoder>>,
     decoders: Mutex<Vec<Decoder>>,
 }

@@ -61,6 +61,7 @@ impl Store {
             writer: Mutex::default(),
             poison: OnceLock::new(),
             counters: Default::default(),
+            adopted: Default::default(),
             encoders: Mutex::default(),
             decoders: Mutex::default(),
         };

@@ -102,6 +102,13 @@ impl Store {
         survey.add_packs(&snapshot.segments)?;
         survey.add_entries(&snapshot.segments, cancel)?;
         survey.add_blobs(&snapshot.segments, cancel)?;
+        match inner.adopted(&snapshot, cancel) {
+            Ok(adopted) => {
+                add(&mut survey.blobs, adopted.len() as u64);
+                adopted.iter().for_each(|(_, size)| add(&mut survey.blob_bytes, *size));
+            }
+            Err(error) => survey.forgive(error)?,
+        }
         Ok(survey)
     }
 }

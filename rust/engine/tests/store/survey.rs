@@ -1,6 +1,7 @@
 //! What a store says about itself is what was put into it.
 
 use packhouse_engine::cancel::Cancel;
+use packhouse_engine::chunk::Cutter;
 use packhouse_engine::digest::{self, Digest};
 use packhouse_engine::disk::SimDisk;
 use packhouse_engine::store::{Anatomy, Store};
@@ -53,6 +54,57 @@ fn a_blob_that_repeats_itself_says_so() {
     let found = anatomy(&store, &zeros);
     assert!(found.repeated_bytes > 6_000_000, "{found:?}");
     assert_eq!(store.anatomy(&digest::hash(b"never saved"), &Cancel::new()).unwrap(), None);
+}
+
+/// A blob of many chunks, and each of them.
+fn large_and_its_chunks(store: &Store) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let large = noise(77, 900_000);
+    save(store, std::slice::from_ref(&large));
+    let cutter = Cutter::new(&store.settings().chunking).unwrap();
+    let mut rest = large.as_slice();
+    let mut chunks = Vec::new();
+    while let Some(len) = cutter.cut(rest, true).filter(|len| *len > 0) {
+        let (chunk, after) = rest.split_at(len);
+        chunks.push(chunk.to_vec());
+        rest = after;
+    }
+    (large, chunks)
+}
+
+fn listed(store: &Store) -> Vec<Digest> {
+    store.keys(None, 1_000, &Cancel::new()).unwrap().into_iter().map(|(key, _)| key).collect()
+}
+
+fn keys_of(blobs: &[&Vec<u8>]) -> Vec<Digest> {
+    let mut keys: Vec<_> = blobs.iter().map(|blob| digest::hash(blob)).collect();
+    keys.sort_unstable();
+    keys
+}
+
+#[test]
+fn a_blob_that_was_a_chunk_of_a_larger_one_before_is_listed_once_it_is_saved_itself() {
+    let disk = SimDisk::new();
+    let (large, chunks) = large_and_its_chunks(&open(&disk));
+    let store = open(&disk);
+    assert!(chunks.len() > 3);
+    assert_eq!(listed(&store), keys_of(&[&large]));
+    save(&store, &chunks[1..2]);
+    save(&store, &chunks[1..3]);
+    let expected = keys_of(&[&large, &chunks[1], &chunks[2]]);
+    assert_eq!(listed(&store), expected);
+    assert_eq!(listed(&open(&disk)), expected);
+    let survey = store.survey(&Cancel::new()).unwrap();
+    assert_eq!((survey.blobs, survey.blob_bytes), (3, (large.len() + chunks[1].len() + chunks[2].len()) as u64));
+    let sizes = store.keys(None, 1_000, &Cancel::new()).unwrap();
+    assert!(sizes.contains(&(digest::hash(&chunks[1]), chunks[1].len() as u64)), "{sizes:?}");
+    // Whatever merging makes of the records.
+    for n in 0..40 {
+        save(&store, &[noise(1_000 + n, 10)]);
+    }
+    while store.maintain(&Cancel::new()).unwrap() {}
+    let all = listed(&open(&disk));
+    assert_eq!(all.len(), expected.len() + 40);
+    assert!(expected.iter().all(|key| all.contains(key)));
 }
 
 #[test]
