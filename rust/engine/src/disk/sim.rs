@@ -20,9 +20,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 
-pub use self::fault::{Bug, Failure, Fault, Op, Record};
-
 use self::bytes::Inode;
+pub use self::fault::{Bug, Failure, Fault, Op, Record};
 use self::fault::{Control, Turn};
 use self::folder::{Folder, Node};
 use self::handles::{SimFile, SimLock, SimStaged};
@@ -227,6 +226,18 @@ impl SimDisk {
         Ok(folder)
     }
 
+    /// As `set_name`, but in a folder that is missing there is nothing to change.
+    fn set_name_if_parent(
+        &self,
+        path: &str,
+        change: impl FnOnce(Option<Node>) -> io::Result<Option<Node>>,
+    ) -> io::Result<()> {
+        match self.set_name(path, change) {
+            Err(e) if e.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => Ok(()),
+            done => done,
+        }
+    }
+
     /// Change a name in a folder, for `sync_all` to find.
     fn set_name(&self, path: &str, change: impl FnOnce(Option<Node>) -> io::Result<Option<Node>>) -> io::Result<()> {
         let (folder, name) = split(path)?;
@@ -382,20 +393,6 @@ impl Disk for SimDisk {
             let taken = inode.try_lock(&self.process) || self.has(Bug::LocksIgnored);
             Ok(taken.then(|| Box::new(SimLock::new(inode, Arc::clone(&self.process))) as Box<dyn Lock>))
         })
-    }
-}
-
-impl SimDisk {
-    /// As `set_name`, but in a folder that is missing there is nothing to change.
-    fn set_name_if_parent(
-        &self,
-        path: &str,
-        change: impl FnOnce(Option<Node>) -> io::Result<Option<Node>>,
-    ) -> io::Result<()> {
-        match self.set_name(path, change) {
-            Err(e) if e.raw_os_error() == Some(Errno::NOENT.raw_os_error()) => Ok(()),
-            done => done,
-        }
     }
 }
 

@@ -7,6 +7,7 @@ mod answer;
 mod batch;
 mod commit;
 mod confirm;
+mod copied;
 mod crew;
 mod feed;
 mod fetch;
