@@ -10,7 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from packhouse.errors import NameNotFound, PackhouseError
-from packhouse.objects.s3 import S3Objects
+from packhouse.objects.bucket import BucketObjects
+from packhouse.objects.http import HttpClient
 from tests.hostile.server import Behave, Hostile, Talk
 
 __all__ = ["BEHAVIOURS", "BODY", "LOST", "NAME", "Behaviour", "Case", "always", "behaviour"]
@@ -24,9 +25,14 @@ class Case:
     """A running server and a store that talks to it."""
 
     server: Hostile
-    store: S3Objects
+    store: BucketObjects
     own: bool
     """Whether our own transport carries it."""
+
+    @property
+    def client(self) -> HttpClient:
+        """What sends the store's requests."""
+        return self.store._asking.client
 
     async def refused(self, doing: Awaitable[object], *kinds: str) -> PackhouseError:
         """Await it; it must fail with one of the kinds."""
@@ -59,16 +65,24 @@ class Behaviour:
     name: str
     serve: Behave
     check: Callable[[Case], Awaitable[None]]
+    only: str = ""
+    """The one service whose dialect it is; empty for all."""
+
+    def fits(self, service: str) -> bool:
+        """Say whether a service can behave so."""
+        return self.only in ("", service)
 
 
 BEHAVIOURS: list[Behaviour] = []
 
 
-def behaviour(serve: Behave) -> Callable[[Callable[[Case], Awaitable[None]]], Callable[[Case], Awaitable[None]]]:
+def behaviour(
+    serve: Behave, only: str = ""
+) -> Callable[[Callable[[Case], Awaitable[None]]], Callable[[Case], Awaitable[None]]]:
     """Add the check's behaviour to the list; the check's name is the behaviour's."""
 
     def add(check: Callable[[Case], Awaitable[None]]) -> Callable[[Case], Awaitable[None]]:
-        BEHAVIOURS.append(Behaviour(check.__name__, serve, check))
+        BEHAVIOURS.append(Behaviour(check.__name__, serve, check, only))
         return check
 
     return add

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.hostile import reading, writing
+from tests.hostile import dialects, reading, writing
 from tests.hostile.behaviour import BEHAVIOURS, Behaviour, Case
 
-__all__ = ["BEHAVIOURS", "Behaviour", "Case", "reading", "writing"]
+PAIRS = [(behaviour, service) for behaviour in BEHAVIOURS for service in ("s3", "gs", "az") if behaviour.fits(service)]
+"""Each behaviour with each service whose dialect it is."""
+__all__ = ["BEHAVIOURS", "PAIRS", "Behaviour", "Case", "dialects", "reading", "writing"]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 __all__ = ["Behave", "Hostile", "Request", "Talk", "answer", "hostile"]
@@ -27,10 +28,20 @@ class Request:
     body: bytes = b""
     connection: int = 0
 
+    @property
+    def writes(self) -> bool:
+        """Whether it brings an object's bytes, in any dialect."""
+        return self.method == "PUT" or (self.method == "POST" and self.path.startswith("/upload/"))
+
 
 def answer(status: int, body: bytes = b"", **headers: str) -> bytes:
     """Make a well-formed answer; underscores in headers stand for hyphens, an empty one leaves it out."""
-    fields = {"content-length": str(len(body)), "date": formatdate(usegmt=True), "etag": '"e"'}
+    fields = {
+        "content-length": str(len(body)),
+        "date": formatdate(usegmt=True),
+        "etag": '"e"',
+        "x-goog-generation": "1",
+    }
     fields |= {name.replace("_", "-"): value for name, value in headers.items()}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
     return f"HTTP/1.1 {status} Told\r\n{lines}\r\n".encode() + body
@@ -45,7 +56,11 @@ class Hostile:
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
     objects: dict[str, tuple[bytes, dict[str, str]]] = field(default_factory=dict)
+    dialect: Callable[[Hostile, Request], bytes] | None = None
+    """What a good server does, where it is none of S3."""
     parts: dict[int, bytes] = field(default_factory=dict)
+    blocks: dict[str, bytes] = field(default_factory=dict)
+    told: dict[str, Any] = field(default_factory=dict)
     meta: dict[str, str] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     port: int = 0
@@ -63,7 +78,11 @@ class Hostile:
     def well(self, request: Request) -> bytes:
         """Do what a good server does."""
         with self.lock:
-            return self._well(request)
+            return self._well(request) if self.dialect is None else self.dialect(self, request)
+
+    def writes(self) -> int:
+        """Count the requests that brought bytes."""
+        return sum(request.writes for request in self.requests)
 
     def _well(self, request: Request) -> bytes:
         if request.query.keys() & {"uploads", "partNumber", "uploadId"}:
@@ -191,9 +210,13 @@ Behave = Callable[[Talk], None]
 
 
 @contextmanager
-def hostile(behave: Behave, tls: ssl.SSLContext | None = None) -> Iterator[Hostile]:
+def hostile(
+    behave: Behave,
+    tls: ssl.SSLContext | None = None,
+    dialect: Callable[[Hostile, Request], bytes] | None = None,
+) -> Iterator[Hostile]:
     """Run a server until the block ends."""
-    server = Hostile(behave, tls)
+    server = Hostile(behave, tls, dialect=dialect)
     listener = socket.create_server(("127.0.0.1", 0))
     server.port = listener.getsockname()[1]
     threads: list[threading.Thread] = []

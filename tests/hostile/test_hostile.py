@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hostile.behaviours import BEHAVIOURS, Behaviour
+from tests.hostile.behaviours import BEHAVIOURS, PAIRS, Behaviour
 from tests.hostile.driving import CARRIERS, Carrier, drive
+
+S3 = [behaviour for behaviour, service in PAIRS if service == "s3"]
+OTHERS = [pytest.param(*pair, id=f"{pair[1]}-{pair[0].name}") for pair in PAIRS if pair[1] != "s3"]
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize("carrier", CARRIERS)
-@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda one: one.name)
+@pytest.mark.parametrize("behaviour", S3, ids=lambda one: one.name)
 async def test_a_client_survives(behaviour: Behaviour, carrier: Carrier, anyio_backend: str) -> None:
     await drive(behaviour, carrier)
 
 
 @pytest.mark.parametrize("anyio_backend", ["trio"])
-@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda one: one.name)
+@pytest.mark.parametrize("behaviour", S3, ids=lambda one: one.name)
 async def test_our_transport_survives_on_trio(behaviour: Behaviour, anyio_backend: str) -> None:
     await drive(behaviour, "own")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(("behaviour", "service"), OTHERS)
+async def test_other_dialects_survive(behaviour: Behaviour, service: str, anyio_backend: str) -> None:
+    await drive(behaviour, "own", service)
 
 
 def test_there_are_at_least_twenty_five_behaviours() -> None:

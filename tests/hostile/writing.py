@@ -10,7 +10,7 @@ from tests.hostile.server import Talk, answer
 def _lost_after(talk: Talk) -> None:
     for request in talk.requests():
         done = talk.server.well(request)
-        if request.method == "PUT" and talk.server.count("PUT") == 1:
+        if request.writes and talk.server.writes() == 1:
             talk.reset()
             return
         talk.send(done)
@@ -26,7 +26,7 @@ async def an_answer_lost_after_the_effect(case: Case) -> None:
 
 def _lost_before(talk: Talk) -> None:
     for request in talk.requests():
-        if request.method == "PUT" and talk.server.count("PUT") == 1:
+        if request.writes and talk.server.writes() == 1:
             talk.reset()
             return
         talk.send(talk.server.well(request))
@@ -41,9 +41,9 @@ async def an_answer_lost_before_the_effect(case: Case) -> None:
 
 def _lost_and_taken(talk: Talk) -> None:
     for request in talk.requests():
-        if request.method == "PUT" and talk.server.count("PUT") == 1:
+        if request.writes and talk.server.writes() == 1:
             with talk.server.lock:
-                talk.server.objects[request.path] = (b"theirs", {})
+                talk.server.objects[f"/bucket/{NAME}"] = (b"theirs", {})
             talk.reset()
             return
         talk.send(talk.server.well(request))
@@ -59,7 +59,7 @@ async def an_answer_lost_and_the_name_taken_by_another(case: Case) -> None:
 
 def _always_lost(talk: Talk) -> None:
     for request in talk.requests():
-        if request.method == "PUT":
+        if request.writes:
             talk.server.well(request)
             talk.reset()
             return
@@ -84,7 +84,7 @@ def _failed_inside(talk: Talk) -> None:
             talk.send(talk.server.well(request))
 
 
-@behaviour(_failed_inside)
+@behaviour(_failed_inside, "s3")
 async def an_error_document_behind_a_200(case: Case) -> None:
     await case.refused(case.store.put(NAME, bytes(9 << 20)), "service-failed")
     assert case.server.parts == {}, "the parts were not removed"
@@ -107,7 +107,7 @@ def _slow_complete(talk: Talk) -> None:
             talk.send(done)
 
 
-@behaviour(_slow_complete)
+@behaviour(_slow_complete, "s3")
 async def white_space_before_the_answer_to_an_upload(case: Case) -> None:
     info = await case.store.put(NAME, bytes(9 << 20))
     assert info.size == 9 << 20
@@ -123,7 +123,7 @@ def _complete_lost(talk: Talk) -> None:
         talk.send(done)
 
 
-@behaviour(_complete_lost)
+@behaviour(_complete_lost, "s3")
 async def an_upload_completed_but_not_answered(case: Case) -> None:
     info = await case.store.put(NAME, bytes(9 << 20))
     assert info.size == 9 << 20
@@ -151,7 +151,7 @@ async def _listed(case: Case) -> list[str]:
 PAGE = b"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>same</NextContinuationToken>"
 
 
-@behaviour(always(answer(200, PAGE + b"</ListBucketResult>")))
+@behaviour(always(answer(200, PAGE + b"</ListBucketResult>")), "s3")
 async def a_list_that_never_ends(case: Case) -> None:
     await case.refused(_listed(case), "bad-answer")
 
@@ -159,7 +159,7 @@ async def a_list_that_never_ends(case: Case) -> None:
 ENTRY = b"<ListBucketResult><Contents><Key>%s</Key><Size>1</Size><LastModified>2026-01-01T00:00:00Z</LastModified>"
 
 
-@behaviour(always(answer(200, ENTRY % b"../../etc/passwd" + b"</Contents></ListBucketResult>")))
+@behaviour(always(answer(200, ENTRY % b"../../etc/passwd" + b"</Contents></ListBucketResult>")), "s3")
 async def a_list_of_names_that_were_never_ours(case: Case) -> None:
     assert await _listed(case) == []
 
@@ -167,7 +167,7 @@ async def a_list_of_names_that_were_never_ours(case: Case) -> None:
 DELETED = b"<DeleteResult><Error><Key>another</Key><Code>AccessDenied</Code></Error></DeleteResult>"
 
 
-@behaviour(always(answer(200, DELETED)))
+@behaviour(always(answer(200, DELETED)), "s3")
 async def an_answer_about_another_object(case: Case) -> None:
     await case.refused(case.store.delete(["a", "b"]), "bad-answer")
 
@@ -182,7 +182,7 @@ def _busy(talk: Talk) -> None:
 
 @behaviour(_busy)
 async def throttling(case: Case) -> None:
-    gate = case.store.requests.client.gate
+    gate = case.client.gate
     before = gate.allowed
     await case.store.put(NAME, b"in the end")
     assert gate.allowed < before, "as much is sent as before"
@@ -198,7 +198,7 @@ async def a_retry_after_beyond_the_deadline(case: Case) -> None:
 
 @behaviour(always(answer(500, b"<Error><Code>InternalError</Code></Error>")))
 async def an_outage(case: Case) -> None:
-    budget = case.store.requests.client.budget
+    budget = case.client.budget
     budget.left = 5
     for _ in range(10):
         await case.refused(case.read(), "service-failed")

@@ -152,7 +152,7 @@ class HttpClient:
 
         def again() -> bool:
             call.doubt.any = True
-            return call.again
+            return call.again and call.renew is None
 
         receiving = Receiving(call, more)
         if self._transport is not None:
