@@ -13,6 +13,7 @@ import pytest
 from packhouse.objects import MemoryObjects
 from packhouse.objects.contract import Bytes, ObjectInfo
 from packhouse.objects.doctor import examine
+from tests.servers.azurite import Container
 from tests.servers.seaweedfs import Bucket
 
 COMMAND = Path(sys.executable).parent / "packhouse"
@@ -35,6 +36,36 @@ def test_a_good_bucket_is_called_good_with_nothing_but_its_url(bucket: Bucket) -
     code, found = doctor(bucket, "s3://packhouse/clinic")
     assert (code, {each["verdict"] for each in found}) == (0, {"good"}), found
     assert len(found) == 12
+
+
+def doctor_by(environment: dict[str, str], url: str, *options: str) -> tuple[int, dict[str, dict[str, str]]]:
+    command = [str(COMMAND), "doctor", url, "--json", *options]
+    surroundings = os.environ | environment
+    done = subprocess.run(command, env=surroundings, capture_output=True, timeout=100, check=False)
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return done.returncode, {each["subject"]: each for each in found}
+
+
+def test_a_bucket_of_google_is_tried_out_with_nothing_but_its_url(gcs_emulator: str) -> None:
+    environment = {"STORAGE_EMULATOR_HOST": gcs_emulator}
+    code, found = doctor_by(environment, "gs://packhouse/clinic")
+    verdicts = {subject: each["verdict"] for subject, each in found.items()}
+    assert verdicts.pop("checksums") == "poor", "the emulator takes a wrong one; Google does not"
+    assert (code, set(verdicts.values()), len(found)) == (0, {"good"}, 12), found
+    code, found = doctor_by(environment, "gs://missing")
+    assert (code, found["reading"]["kind"]) == (1, "no-bucket")
+
+
+def test_a_container_of_azure_is_tried_out_with_nothing_but_its_url(azure_emulator: Container) -> None:
+    environment = {"AZURE_STORAGE_CONNECTION_STRING": azure_emulator.connection_string}
+    root = f"az://{azure_emulator.account}"
+    code, found = doctor_by(environment, f"{root}/packhouse/clinic")
+    assert (code, {each["verdict"] for each in found.values()}, len(found)) == (0, {"good"}, 12), found
+    code, found = doctor_by(environment, f"{root}/missing")
+    assert (code, found["reading"]["kind"]) == (1, "no-bucket")
+    code, found = doctor_by(environment, f"{root}/packhouse", "--region", "westeurope")
+    assert (code, found) == (2, {})
 
 
 @pytest.mark.parametrize(

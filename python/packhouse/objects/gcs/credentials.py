@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import orjson
 from anyio import to_thread
 
 from packhouse.errors import StorageError
@@ -60,15 +62,35 @@ def _find(options: GCSOptions) -> GoogleToken:
         message = "credentials for gs:// are found by google-auth: install packhouse[gcs], or say `anonymous=True`"
         raise StorageError(message, kind="bad-credentials") from None
     found = options.credentials
+    file = options.credentials_file or os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     try:
-        if found is None and options.credentials_file is not None:
-            untyped: Any = google.auth
-            found, _ = untyped.load_credentials_from_file(options.credentials_file, scopes=_SCOPES)
-        elif found is None:
+        if found is None and file:
+            found = _from_file(file, known=options.credentials_file is not None)
+        if found is None:
             found, _ = google.auth.default(scopes=_SCOPES)
         return GoogleToken(found, Request())
     except Exception as error:  # noqa: BLE001 - providers raise what they like; their texts may hold secrets
         raise failed(error, _HINT) from None
+
+
+def _from_file(path: str, *, known: bool) -> Any:
+    """Read a file of the usual kinds; None for a rarer one, unless it must be `known`: google-auth finds it by itself.
+
+    Its own way in asks other services for a project, which nobody here wants to know.
+    """
+    from google.auth import aws, identity_pool  # noqa: PLC0415 - an extra
+    from google.oauth2 import credentials, service_account  # noqa: PLC0415 - an extra
+
+    told = orjson.loads(Path(path).read_bytes())
+    source = told.get("credential_source", {})
+    kinds: dict[str, Any] = {
+        "service_account": service_account.Credentials.from_service_account_info,
+        "authorized_user": credentials.Credentials.from_authorized_user_info,
+    }
+    if "executable" not in source:  # a program is run by google-auth alone, which asks for leave first
+        kinds["external_account"] = (aws if "environment_id" in source else identity_pool).Credentials.from_info
+    kind = told["type"]
+    return kinds[kind](told, scopes=_SCOPES) if known or kind in kinds else None
 
 
 class GoogleToken:
