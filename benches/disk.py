@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import array
 import ctypes
+import fcntl
 import os
 import time
 from pathlib import Path
@@ -49,6 +51,27 @@ def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_GET_FLAGS, _SET_FLAGS, _TOP_FOLDER = 0x80086601, 0x40086602, 0x00020000  # linux/fs.h
+
+
+def spread(folder: Path) -> None:
+    """Ask the file system to put each folder in this one somewhere else (ext4: the flag of `chattr +T`).
+
+    For minutes after files were deleted, ext4 passes over their inodes one by one for each file that is made near them:
+    10,000 files take 10 s then instead of half a second, whoever makes them.
+    """
+    flags = array.array("i", [0])
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.ioctl(descriptor, _GET_FLAGS, flags, True)
+        flags[0] |= _TOP_FOLDER
+        fcntl.ioctl(descriptor, _SET_FLAGS, flags, True)
+    except OSError:
+        return  # another file system, or another user's
     finally:
         os.close(descriptor)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -63,6 +64,7 @@ def run(plan: Plan, tell: Callable[[Outcome], None]) -> list[Outcome]:
     """Carry out a plan; `tell` hears each outcome as it comes."""
     outcomes: list[Outcome] = []
     disk.warm(plan.scratch, plan.scale.warm_bytes)
+    disk.spread(plan.scratch)
     for name in plan.cases:
         case = cases.find(name)
         for variant in plan.variants_of(case):
@@ -99,7 +101,9 @@ def _clear(scratch: Path) -> None:
 
 
 def _run_task(plan: Plan, task: Task) -> Outcome:
-    folder = plan.scratch / f"{task.case}-{task.variant.replace('/', '-')}-{task.round}-{task.peer}"
+    # By its name, ext4 chooses the place: a new one for each.
+    name = f"{task.case}-{task.variant.replace('/', '-')}-{task.round}-{task.peer}-{secrets.token_hex(4)}"
+    folder = plan.scratch / name
     folder.mkdir()
     task = Task(task.case, task.variant, task.peer, task.round, task.scale, str(folder))
     disk.settle(plan.scratch, patience_seconds=plan.scale.settle_seconds)

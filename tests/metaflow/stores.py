@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,11 @@ def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
+def numbers(count: int) -> bytes:
+    """Numbers of four bytes each, with hardly a repeat: what is packed byte by byte."""
+    return array("f", range(count)).tobytes()
+
+
 def samples() -> dict[str, bytes]:
     """Contents of every shape that is packed in a way of its own."""
     dice = random.Random(1)
@@ -65,6 +71,8 @@ def samples() -> dict[str, bytes]:
         "noise": dice.randbytes(3 * MIB + 17),
         "large noise": dice.randbytes(9 * MIB + 3),
         "large text": text * 4 + b"end",
-        "large zeros": bytes(20 * MIB),
+        "large zeros": bytes(9 * MIB),
+        "numbers": numbers(300_000),
+        "large numbers": numbers(3 * MIB),
         "half noise": bytes(3 * MIB) + dice.randbytes(3 * MIB),
     }

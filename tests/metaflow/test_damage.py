@@ -13,7 +13,7 @@ import pytest
 from metaflow.exception import MetaflowException
 
 from packhouse.compat.metaflow.verify import verify_datastore
-from tests.metaflow.stores import MIB, file_of, files, load, ours, save, stock
+from tests.metaflow.stores import MIB, file_of, files, load, numbers, ours, save, stock
 
 FLIPS = 4_000
 
@@ -124,6 +124,7 @@ def test_no_flipped_bit_gives_wrong_bytes(quick_folder: Path) -> None:
         ("ours, packed", ours, text, False),
         ("ours, stored", ours, dice.randbytes(6_000), False),
         ("ours, members", ours, text * 20, False),
+        ("ours, numbers", ours, numbers(5_000), False),
         ("ours, raw", ours, dice.randbytes(3_000), True),
         ("stock, packed", stock, text[:20_000], False),
         ("stock, raw", stock, dice.randbytes(3_001), True),
