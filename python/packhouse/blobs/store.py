@@ -3,144 +3,37 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
-import anyio
-
-from packhouse import _engine
 from packhouse.blobs import survey
-from packhouse.blobs.caching import CACHE_AUTO, CACHE_BYTES, CacheChoice, CacheDir, choose_cache, find_cache
-from packhouse.blobs.commits import Committer
-from packhouse.blobs.core import Core
-from packhouse.blobs.jobs import Jobs
+from packhouse.blobs.handle import Handle
 from packhouse.blobs.loading import KeysToLoad, LoadedBlobs, Missing
 from packhouse.blobs.lookup import Lookup
-from packhouse.blobs.options import Mode, StoreOptions, locate_store
 from packhouse.blobs.progress import ProgressCallback, Tally
 from packhouse.blobs.reader import BlobReader
 from packhouse.blobs.records import KeyLike, SavedBlob, check_batch_id, key_and_locator
 from packhouse.blobs.saving import Blobs, Saving, save_all
 from packhouse.blobs.stats import StoreStats
 from packhouse.blobs.verifying import VerifyReport, verify
-from packhouse.errors import InvalidInput, ReadOnlyStore, StoreClosed
 from packhouse.names import Names
 from packhouse.trees import restore_tree, save_tree
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from types import TracebackType
+    from collections.abc import AsyncIterator
 
-    from anyio.abc import TaskGroup
     from typing_extensions import Buffer
 
-    from packhouse.blobs.carrier import Carrier
-    from packhouse.blobs.remote import Remote
     from packhouse.blobs.sources import BlobSource
     from packhouse.blobs.survey import BlobAnatomy, StoredBlob, StoreSurvey
 
 __all__ = ["BlobStore"]
 
-_REQUESTS = 16
-"""Threads over a bucket: each of them waits for a request of its own."""
 
-
-class BlobStore:
+class BlobStore(Handle):
     """Blobs by their keys, and small documents by their names. Made by `packhouse.open`.
 
     Pickles as its URL and options: the copy is a handle that is not open yet.
     """
-
-    def __init__(
-        self,
-        url: str | os.PathLike[str],
-        *,
-        mode: Mode = "a",
-        create: bool = True,
-        options: StoreOptions | None = None,
-        client: Any = None,
-        cache_dir: CacheDir = CACHE_AUTO,
-        cache_bytes: int = CACHE_BYTES,
-    ) -> None:
-        if mode not in ("a", "r"):
-            raise InvalidInput(f"mode is 'a' or 'r', not {mode!r}", kind="option")
-        self._location = locate_store(url)
-        self._mode: Mode = mode
-        self._create = create
-        self._options = options or StoreOptions()
-        if client is not None and not self._location.remote:
-            raise InvalidInput(f"a client is for a bucket; {self.url} is none", kind="option")
-        self._client = client
-        self._cache = choose_cache(cache_dir, cache_bytes)
-        self._memory: _engine.Disk | None = None
-        self._core: Core | None = None
-        self._remote: Remote | None = None
-        self._tasks: TaskGroup | None = None
-        self._pid = os.getpid()
-
-    @property
-    def url(self) -> str:
-        """The URL it was opened with."""
-        return self._location.url
-
-    @property
-    def mode(self) -> Mode:
-        """`"a"` or `"r"`."""
-        return self._mode
-
-    @property
-    def options(self) -> StoreOptions:
-        """The options it was opened with."""
-        return self._options
-
-    def __repr__(self) -> str:
-        state = "open" if self._core is not None else "closed"
-        return f"<packhouse.BlobStore {self.url!r} mode={self._mode!r} {state}>"
-
-    def __reduce__(self) -> tuple[Callable[..., BlobStore], tuple[Any, ...]]:
-        if self._location.path is None and not self._location.remote:
-            raise InvalidInput("a store in memory cannot be pickled: it lives in its process alone", kind="option")
-        if self._client is not None:
-            raise InvalidInput("a store with a client of yours cannot be pickled: the client lives here", kind="option")
-        return _reopened, (self.url, self._mode, self._create, self._options, self._cache)
-
-    async def __aenter__(self) -> Self:
-        if self._core is not None:
-            raise InvalidInput(f"{self.url} is open already: open another handle", kind="option")
-        self._pid = os.getpid()
-        tasks = anyio.create_task_group()
-        await tasks.__aenter__()
-        try:
-            jobs = Jobs(tasks)
-            carrier = await self._reach(tasks)
-            engine = await jobs.call(lambda: self._open_engine(carrier))
-            committer = Committer(engine, jobs)
-            tasks.start_soon(committer.run)
-        except BaseException:
-            await self._leave()
-            tasks.cancel_scope.cancel()
-            await tasks.__aexit__(None, None, None)
-            raise
-        self._tasks = tasks
-        self._core = Core(engine, jobs, committer, self._options.budget)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        core, self._core = self._core, None
-        tasks, self._tasks = self._tasks, None
-        if core is None or tasks is None:
-            return
-        interruption: BaseException | None = None
-        try:
-            core.committer.close()
-            interruption = await core.jobs.close(lambda: _close(core))
-        finally:
-            await self._leave()
-            tasks.cancel_scope.cancel()
-            await tasks.__aexit__(None, None, None)
-        if interruption is not None:
-            raise interruption
 
     async def save_blobs(
         self,
@@ -380,64 +273,3 @@ class BlobStore:
         """Tell what this handle has done since it was opened: counts, bytes and waits."""
         core = self._opened()
         return StoreStats(**core.engine.stats(), commit_wait_seconds=core.committer.wait_seconds)
-
-    def _opened(self) -> Core:
-        core = self._core
-        if core is None:
-            raise StoreClosed(f"{self.url} is not open: use it within `async with packhouse.open(...)`")
-        if os.getpid() != self._pid:
-            raise StoreClosed(f"{self.url} was opened before the process forked: open it anew", kind="forked")
-        return core
-
-    def _writable(self, operation: str) -> Core:
-        core = self._opened()
-        if self._mode == "r":
-            raise ReadOnlyStore(f"{operation}: {self.url} was opened for reading only", kind="mode")
-        return core
-
-    async def _reach(self, tasks: TaskGroup) -> Carrier | None:
-        """Open the way to a bucket; None where there is none to open."""
-        if not self._location.remote:
-            return None
-        from packhouse.blobs.remote import Remote  # noqa: PLC0415 - imports httpx
-        from packhouse.objects import open_objects  # noqa: PLC0415 - as above
-
-        objects = open_objects(self._location.url, options=self._options.bucket, client=self._client)
-        bucket = self._options.bucket
-        conditions = bucket is None or bucket.conditional_writes
-        remote = Remote(objects, create=self._create and self._mode == "a", conditions=conditions)
-        carrier = await remote.start(tasks)
-        self._remote = remote
-        return carrier
-
-    async def _leave(self) -> None:
-        """Close the way to a bucket."""
-        remote, self._remote = self._remote, None
-        if remote is not None:
-            await remote.close()
-
-    def _open_engine(self, carrier: Carrier | None) -> _engine.Store:
-        options, path, write = self._options, self._location.path, self._mode == "a"
-        create = self._create and write
-        if carrier is not None:
-            disk = _engine.Disk.objects(carrier, self.url, find_cache(self._cache))
-        elif path is None:
-            disk = self._memory = self._memory or _engine.Disk.memory()
-        else:
-            disk = _engine.Disk.folder(path, create)
-        cores = len(os.sched_getaffinity(0))
-        threads = options.threads or (cores if carrier is None else max(cores, _REQUESTS))
-        return _engine.Store.open(disk, write, create, options.shared, threads, options.settings())
-
-
-def _close(core: Core) -> None:
-    for session in list(core.sessions):
-        session.drop()
-    core.sessions.clear()
-    if core.documents is not None:
-        core.documents.close()
-    core.engine.close()
-
-
-def _reopened(url: str, mode: Mode, create: bool, options: StoreOptions, cache: CacheChoice) -> BlobStore:
-    return BlobStore(url, mode=mode, create=create, options=options, cache_dir=cache.folder, cache_bytes=cache.size)

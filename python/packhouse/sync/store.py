@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from packhouse.blobs import survey
-from packhouse.blobs.caching import CACHE_AUTO, CACHE_BYTES, CacheChoice, CacheDir
+from packhouse.blobs.caching import CACHE_AUTO, CACHE_BYTES, CacheDir
 from packhouse.blobs.loading import LoadedBlobs as AsyncLoadedBlobs
 from packhouse.blobs.opening import core_of
 from packhouse.blobs.progress import ProgressCallback, Tally
@@ -106,9 +106,9 @@ class BlobStore:
     def __repr__(self) -> str:
         return repr(self._store).replace("packhouse.BlobStore", "packhouse.sync.BlobStore")
 
-    def __reduce__(self) -> tuple[Callable[..., BlobStore], tuple[Any, ...]]:
-        _, arguments = self._store.__reduce__()
-        return _reopened, arguments
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[type, str, dict[str, Any]]]:
+        reopen, (_, url, given) = self._store.__reduce__()
+        return reopen, (type(self), url, given)
 
     def __enter__(self) -> Self:
         return self
@@ -249,7 +249,3 @@ class BlobStore:
     def stats(self) -> StoreStats:
         """Tell what this handle has done since it was opened."""
         return self._store.stats()
-
-
-def _reopened(url: str, mode: Mode, create: bool, options: StoreOptions, cache: CacheChoice) -> BlobStore:
-    return BlobStore(url, mode=mode, create=create, options=options, cache_dir=cache.folder, cache_bytes=cache.size)
