@@ -94,8 +94,9 @@ async def test_a_storage_of_metaflow_says_where_the_root_is(tmp_path: Path) -> N
     class Bucket(local):  # type: ignore[misc,valid-type]
         TYPE = "s3"
 
-    flow = FlowDataStore("Flow", storage_impl=Bucket, ds_root="s3://bucket/root")
-    assert flow.datastore_root == "s3://bucket/root/packhouse"
+    for root in ("s3://bucket/root", "gs://bucket/root"):
+        flow = FlowDataStore("Flow", storage_impl=Bucket, ds_root=root)
+        assert flow.datastore_root == f"{root}/packhouse"
 
     class Sealing(local):  # type: ignore[misc,valid-type]  # as above
         def save_bytes(self, *arguments: Any, **options: Any) -> None:
@@ -103,8 +104,8 @@ async def test_a_storage_of_metaflow_says_where_the_root_is(tmp_path: Path) -> N
 
     with pytest.raises(InvalidInput, match="only the root is used"):
         FlowDataStore("Flow", storage_impl=Sealing, ds_root=str(tmp_path / "sealed"))
-    with pytest.raises(InvalidInput, match="gs"):
-        FlowDataStore("Flow", storage_impl=Bucket, ds_root="gs://bucket/root")
+    with pytest.raises(InvalidInput, match="hdfs"):
+        FlowDataStore("Flow", storage_impl=Bucket, ds_root="hdfs://bucket/root")
 
 
 async def test_force_v4_and_the_hint_share_a_place(flow: FlowDataStore) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +17,7 @@ __all__ = ["Found", "all_attempts", "find_tasks"]
 
 _PAGE = 10_000
 _DEPTH = 4  # tasks/state/FLOW/RUN/STEP
+_DIGITS = 19
 _LOOKED_AT = 16  # so many tasks of one step are looked at one by one before the step is listed
 
 
@@ -51,12 +52,13 @@ async def find_tasks(
     if attempt is not None and attempt >= MAX_ATTEMPTS:
         attempt = None
     wanted = [_Wanted(*_read(flow, pathspec)) for pathspec in pathspecs or ()]
+    asked: Sequence[tuple[TaskId, int | None]]
     if wanted:
         known = await _look(store, list(dict.fromkeys(task for task, _ in wanted)))
         asked = list(dict.fromkeys(wanted))
     else:
         known = await _list(store, flow, run_id, steps)
-        asked = [_Wanted(task, None) for task in known]
+        asked = [(task, None) for task in known]
     found = [
         Found(task, *one)
         for task, number in asked
@@ -88,21 +90,21 @@ def _choose(
 
 async def all_attempts(store: BlobStore, *parts: str) -> dict[TaskId, Attempts]:
     """List a flow, a run or a step, or all flows: every task with its attempts, in order."""
-    steps: dict[str, dict[str, str]] = {}
+    states: dict[str, str] = {}
     listing = store.names.list(flow_prefix(*parts))
     while names := await listing.page(_PAGE):
         for name in names:
-            step, _, last = name.rpartition("/")
-            tasks = steps.get(step)
-            if tasks is None:
-                tasks = steps[step] = {}
-            dot = last.rfind(".", 0, last.rfind("."))
-            task = last[:dot]
-            tasks[task] = tasks.get(task, "") + last[dot:]  # `.0.done.0.started`: most tasks of a run are alike
+            dot = name.rfind(".", 0, name.rfind("."))
+            task = name[:dot]
+            states[task] = states.get(task, "") + name[dot:]  # `.0.done.0.started`: most tasks of a run are alike
+    steps: dict[str, dict[str, str]] = {}
+    for name, state in states.items():
+        step, _, task = name.rpartition("/")
+        steps.setdefault(step, {})[task] = state
     found: dict[TaskId, Attempts] = {}
     for where, name in sorted((read_step(name), name) for name in steps if name.count("/") == _DEPTH):
         tasks = steps[name]
-        for task in sorted(tasks, key=_natural):
+        for task in _in_order(tasks):
             attempts = _attempts(tasks[task])
             if attempts is not None:
                 found[TaskId(*where, unpart(task))] = attempts
@@ -154,6 +156,13 @@ def _read(flow: str, pathspec: object) -> tuple[TaskId, int | None]:
     return TaskId.checked(flow, *parts[:3]), int(parts[3]) if len(parts) == 4 else None
 
 
+def _in_order(task_ids: Collection[str]) -> list[str]:
+    together = "".join(task_ids)
+    if together.isascii() and together.isdigit() and max(map(len, task_ids)) < _DIGITS:
+        return sorted(task_ids, key=int)
+    return sorted(task_ids, key=_natural)
+
+
 def _natural(task_id: str) -> tuple[int, int, str]:
-    number = task_id.isascii() and task_id.isdigit() and len(task_id) < 19
+    number = task_id.isascii() and task_id.isdigit() and len(task_id) < _DIGITS
     return (0, int(task_id), "") if number else (1, 0, task_id)
