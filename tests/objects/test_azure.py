@@ -11,8 +11,11 @@ from packhouse.objects import conformance
 from packhouse.objects.azure import AzureObjects, AzureOptions
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("check", conformance.CHECKS, ids=conformance.name_of)
-async def test_a_container_keeps_the_contract(check: conformance.Check, azure_options: AzureOptions) -> None:
+async def test_a_container_keeps_the_contract(
+    check: conformance.Check, azure_options: AzureOptions, anyio_backend: str
+) -> None:
     async with AzureObjects(f"az://packhousetest/packhouse/{secrets.token_hex(4)}/é +&x", azure_options) as store:
         await check(conformance.Subject(store, many=60, racers=4))
 

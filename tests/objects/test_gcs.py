@@ -11,8 +11,11 @@ from packhouse.objects import conformance
 from packhouse.objects.gcs import GCSObjects, GCSOptions
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("check", conformance.CHECKS, ids=conformance.name_of)
-async def test_a_bucket_keeps_the_contract(check: conformance.Check, gcs_options: GCSOptions) -> None:
+async def test_a_bucket_keeps_the_contract(
+    check: conformance.Check, gcs_options: GCSOptions, anyio_backend: str
+) -> None:
     async with GCSObjects(f"gs://packhouse/{secrets.token_hex(4)}/é +&x", gcs_options) as store:
         await check(conformance.Subject(store, many=60, racers=4))
 

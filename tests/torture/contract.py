@@ -112,12 +112,16 @@ class Subject(Protocol):
 
 
 def subject(name: str) -> Subject:
-    """`packhouse`, or `naive` with planted bugs: `naive:no_fsync,no_verify`."""
+    """`packhouse`, that in a bucket, `bucket:URL`, or `naive` with planted bugs: `naive:no_fsync,no_verify`."""
     if name == "packhouse":
         from tests.torture.real import Real  # noqa: PLC0415 - the naive store must run without it
 
         return Real()
     kind, _, bugs = name.partition(":")
+    if kind == "bucket":
+        from tests.torture.bucket import Bucket  # noqa: PLC0415 - as above
+
+        return Bucket(bugs)
     if kind != "naive":
         raise ValueError(f"no such store: {name!r}")
     from tests.torture.naive.store import Naive  # noqa: PLC0415

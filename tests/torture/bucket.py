@@ -1,0 +1,148 @@
+"""packhouse in a bucket as a subject, and the state machine over it: each example under a prefix of its own."""
+
+from __future__ import annotations
+
+import secrets
+import traceback
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import ClassVar, TypeVar, cast
+
+from anyio.from_thread import start_blocking_portal
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
+
+from packhouse.objects import ObjectStore, open_objects
+from tests.torture.contract import Store
+from tests.torture.machine import StoreMachine, any_number
+from tests.torture.nest import Nest
+from tests.torture.outcome import Outcome
+from tests.torture.real import OPEN, Real
+
+T = TypeVar("T")
+
+
+class Bucket(Real):
+    """Opens one URL, whatever the path; credentials are in the environment.
+
+    Args:
+        url: of the bucket.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def open(self, path: Path, *, mode: str = "a") -> AbstractAsyncContextManager[Store]:
+        """See the contract."""
+        del path
+        opened = OPEN(self.url, mode="r" if mode == "r" else "a", cache_dir=None)
+        return cast("AbstractAsyncContextManager[Store]", opened)
+
+
+class BucketMachine(StoreMachine):
+    """The same rules; damage and a collector's work are done to objects."""
+
+    root: ClassVar[str]
+
+    def __init__(self) -> None:
+        self.url = f"{self.root}/machine-{secrets.token_hex(6)}"
+        self.name = f"bucket:{self.url}"  # type: ignore[misc] # each example has its own
+        super().__init__()
+
+    def objects(self, work: Callable[[ObjectStore], Awaitable[T]]) -> T:
+        """Do something with the store's objects."""
+
+        async def run() -> T:
+            async with open_objects(self.url) as opened:
+                return await work(opened)
+
+        return self.portal.call(run)
+
+    def _named(self, *prefixes: str) -> list[str]:
+        async def names(store: ObjectStore) -> list[str]:
+            return [info.name for prefix in prefixes for info in [info async for info in store.list(prefix)]]
+
+        return self.objects(names)
+
+    def fault_elsewhere(self) -> None:  # no rule: a disk's limits touch no bucket
+        """Nothing."""
+
+    @rule(pick=any_number, how=st.sampled_from(["flip", "cut", "remove"]))
+    def damage(self, pick: int, how: str) -> None:
+        names = self._named("packs/", "index/")
+        if not names:
+            return
+        name = names[pick % len(names)]
+        self.model.damaged = True
+        self.model.endanger()
+
+        async def harm(store: ObjectStore) -> None:
+            body = bytearray((await store.get(name)).data)
+            if how == "remove":
+                await store.delete([name])
+            elif how == "cut":
+                await store.put(name, bytes(body[: len(body) // 2]))
+            elif body:
+                body[pick % len(body)] ^= 1 << pick % 8
+                await store.put(name, bytes(body))
+
+        self.objects(harm)
+        everything = self.model.blobs.keys() | self.model.doubtful.keys()
+        self.model.fear(self.fresh(self.model.look, self.kind.complaints, set(everything)))
+
+    @rule(pick=any_number)
+    def condemn(self, pick: int) -> None:
+        packs = [name.partition("/")[2] for name in self._named("packs/")]
+        packs = [pack for pack in packs if pack not in self.model.condemned]
+        if packs:
+            pack = packs[pick % len(packs)]
+            self.objects(lambda store: store.put(f"marks/{pack}", b""))
+            self.model.condemned[pack] = set()
+            self.model.endanger()
+
+    @rule(pick=any_number)
+    def collect(self, pick: int) -> None:
+        if not self.model.condemned:
+            return
+        pack = list(self.model.condemned)[pick % len(self.model.condemned)]
+        harmed = self.model.condemned[pack]
+        if f"packs/{pack}" in self._named("packs/"):
+            self.objects(lambda store: store.delete([f"packs/{pack}"]))
+            self.model.fear(self.fresh(self.model.look, self.kind.complaints, set(harmed)))
+
+    def teardown(self) -> None:
+        """Everything acknowledged is there for a fresh handle."""
+        for number in list(self.open):
+            self.shut(number)
+        if self._named("store.json"):
+            self.fresh(self._final)
+        for rooms in ("packs/", "index/", "names/", "documents/"):
+            names = self._named(rooms)
+            if names:
+                self.objects(lambda store, gone=names: store.delete(gone))  # type: ignore[misc] # bound now
+        self.folder.rmdir()
+
+
+def run_on(root: str, *, backend: str, rounds: int, steps: int, nest: Nest) -> Outcome:
+    """`rounds` examples under a bucket's URL."""
+    outcome = Outcome(8)
+    chosen = settings(
+        max_examples=rounds,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate,),
+        report_multiple_bugs=False,
+    )
+    with outcome.timed(), start_blocking_portal(backend) as portal:
+        machine = type("Machine", (BucketMachine,), {"root": root, "portal": portal, "nest": nest})
+        try:
+            run_state_machine_as_test(machine, settings=chosen)
+        except Exception as error:  # noqa: BLE001 - that is the finding
+            outcome.violations.append("".join(traceback.format_exception(error)))
+        outcome.rounds += rounds
+    return outcome
