@@ -92,8 +92,15 @@ lint-python: build .venv/.group-metaflow
 test-rust: .venv/.deps ## Rust tests
 	cargo test --workspace --locked
 
-test-python: build .venv/.metaflow $(if $(CI),.venv/.ceph) ## Python tests (PYTEST_ARGS=… WORKERS=…)
+test-python: build .venv/.metaflow .venv/.servers $(if $(CI),.venv/.ceph) ## Python tests (PYTEST_ARGS=… WORKERS=…)
 	python -m pytest -n $(WORKERS) --dist worksteal --durations 15 -m 'not torture' $(PYTEST_ARGS)
+
+SERVERS := $(shell find tests/servers -name '*.txt' -o -name 'package*.json')
+
+.venv/.servers: .venv/.engine $(SERVERS)
+	@echo "fetching the object stores for the tests"
+	@timeout 900 $(PY) -m tests.servers.fetch
+	@touch $@
 
 # A second server for buckets, 70 MB, where CI is set. A system without Debian's packages cannot have it: its tests say so.
 .venv/.ceph: .venv/.engine

@@ -24,6 +24,15 @@ __all__ = ["BUCKET", "fake_gcs"]
 BUCKET = "packhouse"
 
 
+def install() -> Path:
+    """Return the program, installed if it is not there yet.
+
+    Raises:
+        ServerMissing: it cannot be had.
+    """
+    return installed("fake_gcs", "fake-gcs-server-linux-amd64")
+
+
 @contextmanager
 def fake_gcs() -> Iterator[str]:
     """Run one on a free loopback port, with one bucket, until the block or this process ends; yields its URL.
@@ -32,7 +41,7 @@ def fake_gcs() -> Iterator[str]:
         ServerMissing: it cannot be had.
         ServerFailed: it does not start.
     """
-    program = installed("fake_gcs", "fake-gcs-server-linux-amd64")
+    program = install()
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
 

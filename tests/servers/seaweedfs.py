@@ -35,6 +35,15 @@ class Bucket:
     secret: str
 
 
+def install() -> Path:
+    """Return the program, installed if it is not there yet.
+
+    Raises:
+        ServerMissing: it cannot be had.
+    """
+    return installed("seaweedfs", "weed")
+
+
 @contextmanager
 def seaweedfs() -> Iterator[Bucket]:
     """Run one on free loopback ports, with one bucket, until the block or this process ends.
@@ -43,7 +52,7 @@ def seaweedfs() -> Iterator[Bucket]:
         ServerMissing: it cannot be had.
         ServerFailed: it does not start.
     """
-    program = installed("seaweedfs", "weed")
+    program = install()
     s3, *others = free_ports(12)
     names = (
         "master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc",
