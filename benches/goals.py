@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benches import data
-from benches.peers import BUCKET, DROP_IN, MACHINE, OURS
+from benches.peers import BUCKET, DROP_IN, MACHINE, OURS, PACKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -168,6 +168,14 @@ def _metaflow(results: Results) -> Iterator[Verdict]:
         yield Verdict("drop-in ÷ stock Metaflow: first save", variant, save, goal, at_least=True)
         goal_of_loads = 2 if small else 1 if kind == "random" else 1.8
         yield Verdict("drop-in ÷ stock Metaflow: load", variant, load, goal_of_loads, at_least=True)
+        save, load = (
+            results.ratio("metaflow", variant, (PACKED, metric), ("metaflow", metric))
+            for metric in ("save_mbs", "load_mbs")
+        )
+        goal = 20 if kind == "random" else 6
+        yield Verdict("--datastore packhouse ÷ stock Metaflow: first save", variant, save, goal, at_least=True)
+        if small:
+            yield Verdict("--datastore packhouse ÷ stock Metaflow: load", variant, load, 4, at_least=True)
         for what in ("save", "load"):
             rise = results.median("metaflow", variant, DROP_IN, f"{what}_mib")
             yield Verdict(

@@ -15,6 +15,7 @@ import pytest
 from benches import data, peers
 from benches.delaying import delayed
 from benches.goals import verdicts
+from benches.report import readme
 from benches.results import Results
 from benches.task import Outcome, Task
 from tests.hostile.server import Talk, answer, hostile
@@ -149,3 +150,30 @@ def test_goals_compare_rounds_of_one_run_pairwise() -> None:
     assert found["first save ÷ Metaflow"].met is False
     assert found["save again ÷ BLAKE3 on two threads"].met is False
     assert found["verified load ÷ limit"].met is None
+
+
+def test_what_was_measured_beside_stock_metaflow_is_told_on_its_page(tmp_path: Path) -> None:
+    def outcome(variant: str, peer: str, **metrics: float) -> Outcome:
+        return Outcome(Task("metaflow", variant, peer, 0, "tiny", ""), 1.0, metrics)
+
+    results = Results(
+        "tiny",
+        {},
+        {},
+        {},
+        [
+            outcome("json/4MiB", "metaflow", save_mbs=100.0, load_mbs=300.0),
+            outcome("json/4MiB", peers.DROP_IN, save_mbs=700.0, load_mbs=450.0),
+            outcome("flow/100", "metaflow", flow_seconds=50.0),
+            outcome("flow/100", peers.PACKED, flow_seconds=60.0),
+        ],
+    )
+    page = tmp_path / "page.md"
+    page.write_text("before <!-- bench:begin -->\nold\n<!-- bench:end --> after")
+    readme.write(results, page)
+    said = page.read_text()
+    assert "| json/4MiB | 100, 300 | **700** (7.00 ×), **450** (1.50 ×) | –, – |" in said
+    assert "| a flow with a foreach of 100, seconds | 50.0 | – | **60.0** (1.20 ×) |" in said
+    assert "drop-in ÷ stock Metaflow: load, json/4MiB: 1.50 (goal ≥ 1.8)" in said
+    assert "old" not in said
+    assert "| blobs |" not in said

@@ -1,4 +1,4 @@
-"""The results as the README tells them: one table of batches, the goals that were met and missed, machine and date."""
+"""The results as the README tells them: tables of what ran, the goals that were met and missed, machine and date."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from benches import goals
 from benches.peers import MACHINE, OURS
+from benches.report import metaflow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,17 +33,17 @@ def write(results: Results, readme: Path) -> None:
 
 def markdown(results: Results) -> str:
     """Make the table, MB/s as medians, ratios round by round."""
-    lines = [
-        "| blobs | durable save, MB/s | save again | verified load |",
-        "| --- | --- | --- | --- |",
-    ]
+    lines = []
+    if results.variants("batch"):
+        lines += ["| blobs | durable save, MB/s | save again | verified load |", "| --- | --- | --- | --- |"]
     for variant in results.variants("batch"):
         cells = [_cell(results, variant, metric, limit) for metric, limit in _COLUMNS]
         lines.append(f"| {variant} | {' | '.join(cells)} |")
+    lines += ["", *metaflow.tables(results)]
     verdicts = goals.verdicts(results)
     met = sum(verdict.met is True for verdict in verdicts)
     missed = [verdict for verdict in verdicts if verdict.met is False]
-    lines += ["", f"Of {met + len(missed)} goals {met} were met. Missed:", ""]
+    lines += [f"Of {met + len(missed)} goals {met} were met. Missed:", ""]
     for verdict in missed:
         sign = "≥" if verdict.at_least else "≤"
         lines.append(
@@ -52,11 +53,11 @@ def markdown(results: Results) -> str:
         lines.append("- none")
     told = results.machine
     kind = ", ".join(str(told.get(what)) for what in ("processor", "cores", "memory_gib", "file_system"))
-    note = "A peer's save counts with the sync it needs to be durable; its load verifies nothing, or a CRC."
+    note = " A peer's save counts with the sync it needs to be durable; its load verifies nothing, or a CRC."
     rounds = 1 + max((outcome.task.round for outcome in results.outcomes), default=0)
     often = "one round" if rounds == 1 else f"medians of {rounds} rounds"
     where = f"{told.get('date')}; processor, cores, GiB, file system: {kind}"
-    lines += ["", f"Scale `{results.scale}`, {often}, {where}. {note}"]
+    lines += ["", f"Scale `{results.scale}`, {often}, {where}.{note if results.variants('batch') else ''}"]
     return "\n".join(lines) + "\n"
 
 
