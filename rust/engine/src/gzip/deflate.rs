@@ -7,8 +7,10 @@ use crate::{Error, Result};
 
 /// Bytes in one stored block.
 const STORED: usize = 65_535;
-/// Bytes of the sample that is compressed to see whether it pays.
+/// Bytes of the sample that is compressed to see whether it pays, at most; of small pieces a quarter.
 const SAMPLE: usize = 4 << 10;
+/// A smaller sample tells nothing: such pieces are compressed.
+const SMALLEST_SAMPLE: usize = 1 << 10;
 
 /// The fastest level that compresses.
 const LEVEL: i32 = 1;
@@ -53,11 +55,12 @@ impl Deflater {
     }
 
     fn way(&mut self, raw: &[u8]) -> Way {
-        if raw.len() <= SAMPLE.saturating_mul(4) {
+        let len = SAMPLE.min(raw.len() / 4);
+        if len < SMALLEST_SAMPLE {
             return Way::Repeats;
         }
-        let middle = (raw.len() / 2).saturating_sub(SAMPLE);
-        let sample = raw.get(middle..middle.saturating_add(SAMPLE)).unwrap_or_default();
+        let middle = (raw.len() / 2).saturating_sub(len);
+        let sample = raw.get(middle..middle.saturating_add(len)).unwrap_or_default();
         let mut room = vec![0; worth(sample.len())];
         let Ok(searched) = self.compressor.deflate_compress(sample, &mut room) else { return Way::Stored };
         // What shrinks by half or more is full of repeats, of which a code for single bytes sees nothing.
@@ -145,6 +148,18 @@ mod tests {
         assert!(deflated(&vec![0; PIECE]).len() < PIECE / 100);
         assert!(deflated(&b"ab".repeat(PIECE / 2)).len() < PIECE / 100);
         assert!(deflated("a line of a log\n".repeat(9_000).as_bytes()).len() < 9_000);
+    }
+
+    #[test]
+    fn small_pieces_are_told_apart_too() {
+        let mut noise = vec![0; 10 << 10];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        assert!(matches!(Deflater::default().way(&noise), Way::Stored));
+        let lines: String = (0..200).map(|n| format!("{{\"step\": {n}, \"loss\": 0.{}}}\n", n * 7919)).collect();
+        assert!(matches!(Deflater::default().way(lines.as_bytes()), Way::Repeats));
+        for small in [&noise[..], &numbers()[..10 << 10], lines.as_bytes(), b"", b"x"] {
+            assert!(deflated(small).len() <= stored_len(small.len()));
+        }
     }
 
     #[test]
