@@ -20,6 +20,8 @@ _MODULES = {
     "memory": "memory",
     "loop-gap": "loop_gap",
     "bucket": "bucket",
+    "google": "google",
+    "azure": "azure",
     "static": "static",
     "task-artifacts": "task_artifacts",
     "task-listing": "task_listing",

@@ -1,11 +1,13 @@
-"""A batch in a bucket of SeaweedFS, near and 20 ms away: save, save again, load whole, load one in a hundred."""
+"""A batch in a bucket, near and 20 ms away: save, save again, load whole, load 1 %. SeaweedFS speaks S3."""
 
 from __future__ import annotations
 
 import random
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from benches import data, peers
 from benches.cases.contract import Case, Column, Metrics, Setting
@@ -16,7 +18,8 @@ from tests.servers.running import ServerMissing
 from tests.servers.seaweedfs import seaweedfs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from typing_extensions import Buffer
 
@@ -27,28 +30,47 @@ LATENCY = 0.02
 _TRIED = (8, 16, 32, 64, 128)
 
 
-async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
-    """Measure one peer on a server of its own."""
-    peer = cast("BucketPeer", peer_class(setting.folder / "store"))
-    where, _, shape_name = setting.variant.partition("/")
-    shape = setting.scale.shape(shape_name)
-    with _served(where) as (place, counted):
-        peer.place = place
-        await tune(peer, shape)
-        blobs = data.blobs("random", count=shape.count, size=shape.size)
-        return await _measure(peer, blobs, shape, counted)
+@contextmanager
+def _seaweedfs() -> Iterator[Place]:
+    with seaweedfs() as bucket:
+        yield Place(bucket.endpoint, bucket.bucket, bucket.access, bucket.secret)
+
+
+def case(name: str, server: str, start: Callable[[], AbstractContextManager[Place]]) -> Case:
+    """Return the case on one server."""
+
+    async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
+        """Measure one peer on a server of its own."""
+        peer = cast("BucketPeer", peer_class(setting.folder / "store"))
+        where, _, shape_name = setting.variant.partition("/")
+        shape = setting.scale.shape(shape_name)
+        with _served(where, start) as (place, counted):
+            peer.place = place
+            await tune(peer, shape)
+            blobs = data.blobs("random", count=shape.count, size=shape.size)
+            return await _measure(peer, blobs, shape, counted)
+
+    return Case(
+        name=name,
+        title=f"A batch in a bucket of {server}: save, save again, load, load 1 % (requests are counted 20 ms away)",
+        columns=_COLUMNS,
+        run=run,
+        variants=lambda _scale: ("near/10KiB", "near/4MiB", "20ms/10KiB", "20ms/4MiB"),
+        only=peers.BUCKETS,
+    )
 
 
 @contextmanager
-def _served(where: str) -> Iterator[tuple[Place, Counted | None]]:
+def _served(where: str, start: Callable[[], AbstractContextManager[Place]]) -> Iterator[tuple[Place, Counted | None]]:
     try:
-        with seaweedfs() as bucket:
+        with start() as place:
             if where == "near":
-                yield Place(bucket.endpoint, bucket.bucket, bucket.access, bucket.secret), None
+                yield place, None
                 return
-            with delayed(int(bucket.endpoint.rpartition(":")[2]), LATENCY) as proxy:
-                endpoint = f"http://127.0.0.1:{proxy.port}"
-                yield Place(endpoint, bucket.bucket, bucket.access, bucket.secret), proxy
+            port = urlsplit(place.endpoint).port or 0
+            with delayed(port, LATENCY) as proxy:
+                endpoint = place.endpoint.replace(f":{port}", f":{proxy.port}")
+                yield replace(place, endpoint=endpoint), proxy
     except ServerMissing as missing:
         raise NotImplementedError(str(missing)) from missing
 
@@ -135,25 +157,20 @@ async def loaded(peer: BucketPeer, keys: Sequence[str], total: int) -> Metrics:
     }
 
 
-CASE = Case(
-    name="bucket",
-    title="A batch in a bucket of SeaweedFS: save, save again, load, load 1 % (requests are counted 20 ms away)",
-    columns=(
-        Column("save_mbs", "save MB/s", 1),
-        Column("save_blobs", "blobs/s"),
-        Column("save_requests", "requests"),
-        Column("save_cpu_seconds", "CPU s", 2),
-        Column("save_mib", "MiB"),
-        Column("again_mbs", "again MB/s", 1),
-        Column("load_mbs", "load MB/s", 1),
-        Column("load_blobs", "blobs/s"),
-        Column("load_requests", "requests"),
-        Column("load_cpu_seconds", "CPU s", 2),
-        Column("load_mib", "MiB"),
-        Column("part_blobs", "1 % blobs/s"),
-        Column("part_requests", "requests"),
-    ),
-    run=run,
-    variants=lambda _scale: ("near/10KiB", "near/4MiB", "20ms/10KiB", "20ms/4MiB"),
-    only=peers.BUCKETS,
+_COLUMNS = (
+    Column("save_mbs", "save MB/s", 1),
+    Column("save_blobs", "blobs/s"),
+    Column("save_requests", "requests"),
+    Column("save_cpu_seconds", "CPU s", 2),
+    Column("save_mib", "MiB"),
+    Column("again_mbs", "again MB/s", 1),
+    Column("load_mbs", "load MB/s", 1),
+    Column("load_blobs", "blobs/s"),
+    Column("load_requests", "requests"),
+    Column("load_cpu_seconds", "CPU s", 2),
+    Column("load_mib", "MiB"),
+    Column("part_blobs", "1 % blobs/s"),
+    Column("part_requests", "requests"),
 )
+
+CASE = case("bucket", "SeaweedFS", _seaweedfs)

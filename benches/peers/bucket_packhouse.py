@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import packhouse
 from benches.peers.buckets import BucketPeer
+from packhouse.objects.azure import AzureOptions
+from packhouse.objects.gcs import GCSOptions
 from packhouse.objects.s3 import S3Options
 
 if TYPE_CHECKING:
@@ -15,27 +17,35 @@ if TYPE_CHECKING:
 
     from benches.peers.contract import Take
     from packhouse import SavedBlob
+    from packhouse.objects.bucket import BucketOptions
 
 
 class PackhouseBucket(BucketPeer):
-    """`packhouse.open("s3://…")`, default options; blobs are loaded by what `save_blobs` returned."""
+    """`packhouse.open` of the bucket's URL, default options; blobs are loaded by what `save_blobs` returned."""
 
     label = "packhouse (bucket)"
     distributions = ("packhouse",)
     verifies = "BLAKE3"
     blocks = False
     tunable = False
+    services = ("s3", "gs", "az")
 
     async def open(self) -> None:
         self._saved: dict[str, SavedBlob] = getattr(self, "_saved", {})
         self._exits = AsyncExitStack()
         mode: Any = "a" if self.place.access else "r"
         options = packhouse.StoreOptions(bucket=self._options())
-        opened = packhouse.open(f"s3://{self.place.bucket}/ours", mode=mode, options=options, cache_dir=None)
+        place = self.place
+        root = f"az://{place.access}/{place.bucket}" if place.service == "az" else f"{place.service}://{place.bucket}"
+        opened = packhouse.open(f"{root}/ours", mode=mode, options=options, cache_dir=None)
         self._store = await self._exits.enter_async_context(opened)
 
-    def _options(self) -> S3Options:
+    def _options(self) -> BucketOptions:
         place = self.place
+        if place.service == "gs":
+            return GCSOptions(endpoint=place.endpoint, anonymous=True)
+        if place.service == "az":
+            return AzureOptions(endpoint=place.endpoint, account_key=place.secret)
         return S3Options(
             endpoint=place.endpoint,
             region="us-east-1",

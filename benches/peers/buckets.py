@@ -25,6 +25,8 @@ class Place:
     bucket: str
     access: str = ""
     secret: str = ""
+    service: str = "s3"
+    """`s3`, `gs` or `az`; of Azure `access` is the account."""
 
 
 class BucketPeer(Peer):
@@ -34,6 +36,8 @@ class BucketPeer(Peer):
     in_flight = 16
     tunable: ClassVar[bool] = True
     """Whether `in_flight` is its user's to choose."""
+    services: ClassVar[tuple[str, ...]] = ("s3",)
+    """What it speaks."""
     _place: Place | None = None
 
     @property
@@ -45,6 +49,8 @@ class BucketPeer(Peer):
 
     @place.setter
     def place(self, place: Place) -> None:
+        if place.service not in self.services:
+            raise NotImplementedError(f"it cannot write to {place.service}:// on this emulator")
         self._place = place
 
     @classmethod
