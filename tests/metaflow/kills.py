@@ -47,8 +47,10 @@ def rounds(kind: str, place: Path, kills: int, seed: int) -> Iterator[World]:
             done += 1
             longest *= _GROWTH
             check(kind, world, seen)
-            if dice.randrange(3) and _has_begun(kind, world):
-                arguments = ("resume", *_WIDTH)
+            run = _newest_begun(kind, world)
+            if run is not None and dice.randrange(3):
+                # By its number: Metaflow takes the last one otherwise, and resumes none that was killed before it wrote.
+                arguments = ("resume", "--origin-run-id", run, *_WIDTH)
             if time.monotonic() - began > _LONGEST:
                 raise AssertionError(f"{kind}, round {number}: it never ends")
         check(kind, world, seen)
@@ -93,17 +95,24 @@ def _done_tasks(kind: str, world: World) -> dict[str, set[str]]:
     return done
 
 
-def _has_begun(kind: str, world: World) -> bool:
-    return any("/start/" in task for task in _done_tasks(kind, world))
+def _newest_begun(kind: str, world: World) -> str | None:
+    """The last run whose first step is done."""
+    begun = {task.partition("/start/")[0].rpartition("/")[2] for task in _done_tasks(kind, world) if "/start/" in task}
+    return max(begun, key=int, default=None)
 
 
 def _ends(world: World, arguments: tuple[str, ...], moment: float) -> bool:
-    """Run a flow and kill all of its processes after so many seconds; whether it had ended well by itself."""
+    """Run a flow and kill all of its processes after so many seconds; whether it had ended by itself.
+
+    Raises:
+        AssertionError: it ended by itself, and not well.
+    """
     process = world.start(str(FLOWS / "wide.py"), "--no-pylint", *arguments)
     try:
-        process.communicate(timeout=moment)
+        said = process.communicate(timeout=moment)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         return False
-    return process.returncode == 0
+    assert process.returncode == 0, f"{arguments} ended with {process.returncode}: {said}"
+    return True
