@@ -23,16 +23,20 @@ def main() -> None:
         server = subprocess.Popen(
             sys.argv[2:], cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
+        signal.signal(signal.SIGTERM, lambda *_: _end(server.pid))  # `timeout` tells it to a whole group
         threading.Thread(target=_read_to_end, args=(server.pid,), daemon=True).start()
         server.wait()
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(server.pid, signal.SIGKILL)
+    _end(server.pid)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _read_to_end(group: int) -> None:
-    while sys.stdin.buffer.read(4096):
+    while os.read(0, 4096):
         pass
+    _end(group)
+
+
+def _end(group: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
 

@@ -53,7 +53,8 @@ def guarded(name: str, command: Callable[[Path], Sequence[str]]) -> Iterator[tup
     """Run a server in a folder of its own; it ends with the block, and with this process."""
     folder = Path(tempfile.mkdtemp(prefix=f"packhouse-{name}-"))
     arguments = [sys.executable, "-m", "tests.servers.guard", str(folder), *command(folder)]
-    process = subprocess.Popen(arguments, stdin=subprocess.PIPE, cwd=ROOT)
+    # In a session of its own: what ends a whole group must not end it before it has ended the server.
+    process = subprocess.Popen(arguments, stdin=subprocess.PIPE, cwd=ROOT, start_new_session=True)
     try:
         yield folder, process
     finally:
