@@ -49,7 +49,7 @@ def rounds(kind: str, place: Path, kills: int, seed: int) -> Iterator[World]:
             check(kind, world, seen)
             run = _newest_begun(kind, world)
             if run is not None and dice.randrange(3):
-                # By its number: Metaflow takes the last one otherwise, and resumes none that was killed before it wrote.
+                # By its number: it takes the last one otherwise, and resumes none that was killed before it wrote.
                 arguments = ("resume", "--origin-run-id", run, *_WIDTH)
             if time.monotonic() - began > _LONGEST:
                 raise AssertionError(f"{kind}, round {number}: it never ends")
