@@ -26,12 +26,12 @@ def blob(number: int) -> bytes:
     return some_bytes(dice, dice.choice((10, 3_000, 40_000)) if number else 700_000)
 
 
-def run(name: str, *, rounds: int, seed: int = 10) -> Outcome:
-    """`WRITERS` processes, each with `rounds` saves."""
+def run(name: str, *, rounds: int, seed: int = 10, writers: int = WRITERS) -> Outcome:
+    """`writers` processes, each with `rounds` saves."""
     outcome = Outcome(10)
     with outcome.timed(), Nest() as nest, scratch_folder() as folder:
         path = folder / "store"
-        outcome.rounds, added = _race(nest, name, path, outcome, rounds, seed)
+        outcome.rounds, added = _race(nest, (name, path, seed), outcome, rounds, writers)
         try:
             outcome.violations += nest.call("tests.torture.race:judge", name, str(path), added, timeout=600)
         except JobFailed as failure:
@@ -39,12 +39,13 @@ def run(name: str, *, rounds: int, seed: int = 10) -> Outcome:
     return outcome
 
 
-def _race(nest: Nest, name: str, path: Path, outcome: Outcome, rounds: int, seed: int) -> tuple[int, int]:
+def _race(nest: Nest, of: tuple[str, Path, int], outcome: Outcome, rounds: int, writers: int) -> tuple[int, int]:
+    name, path, seed = of
     added, done = 0, 0
     jobs = []
     contexts = []
     try:
-        for writer in range(WRITERS):
+        for writer in range(writers):
             context = nest.job("tests.torture.race:write", name, str(path), writer, rounds, seed)
             contexts.append(context)
             jobs.append(context.__enter__())

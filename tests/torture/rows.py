@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.torture import (
+    bucket_rows,
     cancel,
     faults,
     flips,
@@ -72,8 +73,16 @@ ROWS = (
         machine.run, 16, 200, 10_000, "examples",
     ),
     Row(
+        8, "machine-bucket", "the same in a bucket (SeaweedFS)", "0 failures",
+        bucket_rows.run_machine, 2, 20, 1000, "examples",
+    ),
+    Row(
         10, "race", "16 writers save the same blobs and names", "0 lost updates, 0 errors",
         race.run, 8, 60, 10_000, "saves",
+    ),
+    Row(
+        10, "race-bucket", "4 processes do so in a bucket (SeaweedFS)", "0 lost updates, 0 errors",
+        bucket_rows.run_race, 6, 25, 500, "saves",
     ),
     Row(
         11, "cancel", "cancellation at every await point", "0 leaks; acknowledged, invisible or CommitUncertain",

@@ -156,6 +156,10 @@ impl Disk for BucketDisk {
         Ok(listed)
     }
 
+    fn lengths(&self, prefix: &str, limit: usize) -> io::Result<Option<Vec<(String, u64)>>> {
+        self.objects.list(prefix, limit).map(Some)
+    }
+
     fn reach(&self) -> Reach {
         // 8 MiB of blobs, and the frames' headers.
         Reach { bytes: 9 * 1024 * 1024, gap: 256 * 1024, whole: 512 * 1024, frames: usize::MAX, far: true }

@@ -82,6 +82,12 @@ pub trait Disk: Send + Sync + Debug {
     fn list_in_order(&self, dirs: &[String]) -> io::Result<Vec<Vec<Entry>>> {
         dirs.iter().map(|dir| self.list(dir)).collect()
     }
+    /// The files whose paths begin with a prefix and their lengths, at most so many, where that is one request and not one for each;
+    /// `None` elsewhere.
+    fn lengths(&self, prefix: &str, limit: usize) -> io::Result<Option<Vec<(String, u64)>>> {
+        let _ = (prefix, limit);
+        Ok(None)
+    }
     /// What one read may ask for.
     fn reach(&self) -> Reach {
         // Three pieces for each frame at most: IOV_MAX is 1024.

@@ -48,24 +48,33 @@ pub(crate) struct Snapshot {
     embedded: ByDigest<Id, usize>,
     /// Segments that could not be opened, and why.
     pub(crate) broken: Vec<(String, Error)>,
+    /// Whether each look is a request.
+    far: bool,
 }
 
 /// What a look-up found, and the first damage that it met on its way.
 #[derive(Debug)]
 pub(crate) struct Found<T> {
     pub(crate) hits: Vec<T>,
+    /// The segment that has the first of them.
+    pub(crate) at: Option<Arc<Segment>>,
     pub(crate) damage: Option<Error>,
 }
 
 impl Snapshot {
-    fn new(generation: u64, losses: u64, segments: Vec<Arc<Segment>>, broken: Vec<(String, Error)>) -> Self {
+    fn new(
+        (generation, losses): (u64, u64),
+        segments: Vec<Arc<Segment>>,
+        broken: Vec<(String, Error)>,
+        far: bool,
+    ) -> Self {
         let embedded = segments
             .iter()
             .enumerate()
             .filter(|(_, segment)| segment.name().pack_len > 0)
             .map(|(at, segment)| (segment.name().id, at))
             .collect();
-        Self { generation, losses, segments, embedded, broken }
+        Self { generation, losses, segments, embedded, broken, far }
     }
 
     /// The segment whose file holds this small pack.
@@ -83,28 +92,67 @@ impl Snapshot {
         &self,
         digest: &Digest,
         kind: FrameKind,
-        take: &mut dyn FnMut(&Entry, &Segment) -> Result<bool>,
+        take: &mut dyn FnMut(&Entry, &Arc<Segment>) -> Result<bool>,
+    ) -> Result<Option<Error>> {
+        self.chunks_from(None, digest, kind, take)
+    }
+
+    /// The same, beginning with one segment, if it is of this view.
+    pub(crate) fn chunks_from(
+        &self,
+        first: Option<&Arc<Segment>>,
+        digest: &Digest,
+        kind: FrameKind,
+        take: &mut dyn FnMut(&Entry, &Arc<Segment>) -> Result<bool>,
     ) -> Result<Option<Error>> {
         let mut damage = self.broken.first().map(|(_, error)| error.clone());
         let mut entries = Vec::new();
         let key = KeyBits::of(digest);
+        let mut ask = |segment: &Arc<Segment>| {
+            entries.clear();
+            if let Err(error) = segment.chunks(digest, &mut entries) {
+                damage.get_or_insert(error);
+            }
+            for entry in entries.iter().filter(|entry| entry.kind == kind) {
+                if take(entry, segment)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        let first = first.filter(|first| self.segments.iter().any(|segment| Arc::ptr_eq(segment, first)));
+        if let Some(first) = first
+            && first.may_hold(&key).unwrap_or(true)
+            && ask(first)?
+        {
+            return Ok(damage);
+        }
+        if self.far {
+            self.ask_filters(&key)?;
+        }
         for group in self.segments.chunks(TOGETHER) {
             // All filters first: their lines come from memory side by side. One that cannot be read says nothing.
             let mut may = [false; TOGETHER];
             may.iter_mut().zip(group).for_each(|(may, segment)| *may = segment.may_hold(&key).unwrap_or(true));
             for (segment, _) in group.iter().zip(may).filter(|(_, may)| *may) {
-                entries.clear();
-                if let Err(error) = segment.chunks(digest, &mut entries) {
-                    damage = damage.or(Some(error));
-                }
-                for entry in entries.iter().filter(|entry| entry.kind == kind) {
-                    if take(entry, segment)? {
-                        return Ok(damage);
-                    }
+                if first.is_none_or(|first| !Arc::ptr_eq(first, segment)) && ask(segment)? {
+                    return Ok(damage);
                 }
             }
         }
         Ok(damage)
+    }
+
+    /// Fetch what the filters say about a key, side by side where each is a request; whoever asks them next need not.
+    fn ask_filters(&self, key: &KeyBits) -> Result<()> {
+        let away: Vec<&Arc<Segment>> = self.segments.iter().filter(|segment| !segment.is_here()).collect();
+        if away.len() > 1 {
+            pipeline::map(&away, AT_ONCE, 1, &Cancel::new(), |segment| {
+                let _ = segment.may_hold(key); // told when it is asked
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Every entry of a large blob.
@@ -114,10 +162,19 @@ impl Snapshot {
 
     /// Every entry of a large blob in segments that are `trusted`.
     pub(crate) fn blobs_in(&self, key: &Digest, trusted: &dyn Fn(&Segment) -> bool) -> Found<BlobEntry> {
-        let mut found = Found { hits: Vec::new(), damage: self.broken.first().map(|(_, error)| error.clone()) };
+        let mut found =
+            Found { hits: Vec::new(), at: None, damage: self.broken.first().map(|(_, error)| error.clone()) };
+        if self.far
+            && let Err(error) = self.ask_filters(&KeyBits::of(key))
+        {
+            found.damage = found.damage.or(Some(error));
+        }
         for segment in self.segments.iter().filter(|segment| trusted(segment)) {
             if let Err(error) = segment.blobs(key, &mut found.hits) {
                 found.damage = found.damage.or(Some(error));
+            }
+            if found.at.is_none() && !found.hits.is_empty() {
+                found.at = Some(Arc::clone(segment));
             }
         }
         found
@@ -216,7 +273,7 @@ impl Levels {
         let kept = |segment: &Arc<Segment>| segments.iter().any(|other| Arc::ptr_eq(segment, other));
         let lost = old.is_some_and(|old| !old.segments.iter().all(kept));
         let losses = old.map_or(0, |old| old.losses).wrapping_add(u64::from(lost));
-        let snapshot = Arc::new(Snapshot::new(generation, losses, segments, broken));
+        let snapshot = Arc::new(Snapshot::new((generation, losses), segments, broken, self.disk.reach().far));
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&snapshot));
         snapshot
     }

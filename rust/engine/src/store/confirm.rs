@@ -12,7 +12,7 @@ use super::place::{Ready, fresh};
 use super::publish::{Content, Failure};
 use super::{Inner, Store};
 use crate::cancel::Cancel;
-use crate::digest::{self, Digest};
+use crate::digest::Digest;
 use crate::error::At;
 use crate::format::entry::ENTRY;
 use crate::format::{BatchRecord, Entry, FrameKind};
@@ -47,12 +47,14 @@ impl Inner {
         for _ in 0..ROUNDS {
             let snapshot = self.levels.snapshot()?;
             let packs: Vec<(&Id, &Leaned)> = leaned.iter().collect();
+            let others: Vec<&Id> = leaned.keys().filter(|pack| !own.contains(pack)).collect();
+            let listed = if far { self.packs_listed(&snapshot, &others)? } else { DigestSet::default() };
             let sound = pipeline::map(&packs, if far { self.threads } else { 1 }, 1, &Cancel::new(), |(pack, _)| {
                 if self.notes.is_condemned(pack) {
                     return Ok(false);
                 }
                 // A pack whose writing was acknowledged a moment ago, and that no mark names, nobody may have deleted.
-                Ok((far && own.contains(pack)) || self.pack_is_there(&snapshot, pack)?)
+                Ok((far && own.contains(pack)) || listed.contains(pack) || self.pack_is_there(&snapshot, pack)?)
             })?;
             let mut troubled = Vec::new();
             for ((pack, needs), _) in packs.into_iter().zip(sound).filter(|(_, sound)| !sound) {
@@ -268,13 +270,5 @@ impl Inner {
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis());
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         Ok(u64::try_from(now.saturating_sub(born)).unwrap_or(0))
-    }
-}
-
-/// The digest of raw bytes in the domain of their kind.
-pub(crate) fn digest_of(kind: FrameKind, bytes: &[u8]) -> Digest {
-    match kind {
-        FrameKind::Chunk => digest::hash(bytes),
-        FrameKind::Node => digest::hash_node(bytes),
     }
 }

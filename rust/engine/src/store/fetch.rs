@@ -8,7 +8,7 @@ use super::pipeline::{self, lock};
 use super::stats::add;
 use super::{Inner, Store, internal};
 use crate::cancel::Cancel;
-use crate::digest;
+use crate::digest::{self, Digest};
 use crate::format::blob::BlobEntry;
 use crate::format::entry::Entry;
 use crate::format::frame::FrameKind;
@@ -180,27 +180,29 @@ impl Inner {
     /// An entry for each chunk of a large blob, in one pack as far as possible.
     fn entries(&self, snapshot: &Arc<Snapshot>, blob: &BlobEntry) -> Result<Vec<Entry>> {
         let pieces = self.recipe(snapshot, blob, 0, blob.size, &mut Vec::new())?;
+        self.entries_of(snapshot, &blob.key, &pieces)
+    }
+
+    pub(crate) fn entries_of(&self, snapshot: &Arc<Snapshot>, key: &Digest, pieces: &[Piece]) -> Result<Vec<Entry>> {
+        let far = self.disk.reach().far;
         let mut entries: Vec<Entry> = Vec::with_capacity(pieces.len());
         let mut seen: ByDigest<_, Entry> = ByDigest::default();
-        for piece in &pieces {
+        for piece in pieces {
             if let Some(entry) = seen.get(&piece.digest) {
                 entries.push(*entry);
                 continue;
             }
             let last = entries.last().map(|entry| entry.pack);
             let mut best: Option<Entry> = None;
-            snapshot.chunks(&piece.digest, FrameKind::Chunk, &mut |entry, _| {
+            self.places(snapshot, &piece.digest, FrameKind::Chunk, pieces.len() > 1, &mut |entry, _| {
                 if u64::from(entry.raw) == piece.len && !self.notes.is_damaged(entry) {
                     best = Some(*entry);
-                    return Ok(last.is_none() || last == Some(entry.pack));
+                    return Ok(far || last.is_none() || last == Some(entry.pack));
                 }
                 Ok(false)
             })?;
             let entry = best.ok_or_else(|| {
-                Error::corrupt(
-                    "missing-chunk",
-                    format!("load {}: no index entry names its chunk {}", blob.key, piece.digest),
-                )
+                Error::corrupt("missing-chunk", format!("load {key}: no index entry names its chunk {}", piece.digest))
             })?;
             seen.insert(piece.digest, entry);
             entries.push(entry);

@@ -1,6 +1,7 @@
 //! What the store has already, and whether it can be leaned on: an entry whose pack is there with the length that the index
 //! says, neither condemned nor noted as damaged; for a large blob, that of every chunk and node of its recipe.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::Inner;
@@ -32,13 +33,23 @@ pub(crate) struct KnownBlob {
 pub(crate) struct Known {
     check: bool,
     presence: Mutex<ByDigest<Id, bool>>,
+    looking: Mutex<()>,
     leaned: Mutex<ByDigest<Id, Leaned>>,
     blobs: Mutex<DigestSet<Digest>>,
+    /// How often it was asked: whoever asks twice asks often.
+    asked: AtomicU32,
 }
 
 impl Known {
     pub(crate) fn new(check: bool) -> Self {
-        Self { check, presence: Mutex::default(), leaned: Mutex::default(), blobs: Mutex::default() }
+        Self {
+            check,
+            presence: Mutex::default(),
+            looking: Mutex::default(),
+            leaned: Mutex::default(),
+            blobs: Mutex::default(),
+            asked: AtomicU32::new(0),
+        }
     }
 
     /// Remember that this batch needs what an entry names.
@@ -85,7 +96,9 @@ impl Known {
     }
 
     fn large(&self, store: &Inner, snapshot: &Arc<Snapshot>, key: &Digest, len: usize) -> Result<Option<KnownBlob>> {
-        for blob in snapshot.blobs_in(key, &|segment| !store.notes.is_suspect(segment.name())).hits {
+        let found = snapshot.blobs_in(key, &|segment| !store.notes.is_suspect(segment.name()));
+        store.neighbours.begin_with(found.at);
+        for blob in found.hits {
             if blob.size == len as u64
                 && let Some(known) = self.whole_recipe(store, snapshot, &blob)?
             {
@@ -146,7 +159,8 @@ impl Known {
     ) -> Result<Option<Entry>> {
         let mut good = None;
         // Damage of the index is no reason to fail a save: what is not found is stored again.
-        snapshot.chunks(digest, kind, &mut |entry, segment| {
+        let many = self.asked.fetch_add(1, Ordering::Relaxed) > 0;
+        store.places(snapshot, digest, kind, many, &mut |entry, segment| {
             if !store.notes.is_suspect(segment.name()) && self.can_lean_on(store, snapshot, entry)? {
                 good = Some(*entry);
             }
@@ -163,18 +177,27 @@ impl Known {
             return Ok(false);
         }
         let far = store.disk.reach().far;
-        let seen = lock(&self.presence)
-            .get(&entry.pack)
-            .copied()
-            .or((far && store.packs.was_seen(&entry.pack)).then_some(true));
-        let there = match seen {
+        let seen = || {
+            let seen = lock(&self.presence).get(&entry.pack).copied();
+            seen.or((far && store.packs.was_seen(&entry.pack)).then_some(true))
+        };
+        let there = match seen() {
             Some(there) => there,
             None => {
+                // One looks, and the others wait for what it finds.
+                let _one_at_a_time = lock(&self.looking);
+                if let Some(there) = seen() {
+                    return self.are_its_bytes_good(store, snapshot, entry, there);
+                }
                 let there = store.pack_is_there(snapshot, &entry.pack)?;
                 lock(&self.presence).insert(entry.pack, there);
                 there
             }
         };
+        self.are_its_bytes_good(store, snapshot, entry, there)
+    }
+
+    fn are_its_bytes_good(&self, store: &Inner, snapshot: &Snapshot, entry: &Entry, there: bool) -> Result<bool> {
         if !there || !self.check {
             return Ok(there);
         }

@@ -11,6 +11,7 @@ use crate::format::entry::Entry;
 use crate::format::frame::{FRAME_HEADER, FrameKind};
 use crate::format::locator::Locator;
 use crate::format::node::Node;
+use crate::index::by_digest::ByDigest;
 use crate::index::levels::Snapshot;
 use crate::{Error, Kind, Result};
 
@@ -139,7 +140,7 @@ impl Inner {
     /// A blob by its key, and the damage met while looking.
     pub(crate) fn find(&self, snapshot: &Snapshot, key: &Digest) -> Result<(Option<Located>, Option<Error>)> {
         let mut entry = None;
-        let damage = snapshot.chunks(key, FrameKind::Chunk, &mut |found, _| {
+        let damage = self.places(snapshot, key, FrameKind::Chunk, false, &mut |found, _| {
             entry = Some(*found);
             // A place that is noted as damaged is the last to try.
             Ok(!self.notes.is_damaged(found))
@@ -147,7 +148,8 @@ impl Inner {
         if let Some(entry) = entry {
             return Ok((Some(Located { key: *key, size: u64::from(entry.raw), what: What::Chunk(entry) }), damage));
         }
-        let blobs = snapshot.blobs(key);
+        let mut blobs = snapshot.blobs(key);
+        self.neighbours.begin_with(blobs.at.take());
         let found = blobs.hits.first().map(|blob| Located { key: *key, size: blob.size, what: What::Large(*blob) });
         Ok((found, damage.or(blobs.damage)))
     }
@@ -164,12 +166,21 @@ impl Inner {
         let wrong = |digest: &Digest| {
             Error::corrupt("recipe", format!("read recipe node {digest}: it does not fit its parent"))
         };
+        let mut ready: ByDigest<Digest, Vec<u8>> = ByDigest::default();
+        if start == 0 && stop >= blob.size {
+            let digests = self.look_ahead(snapshot, blob)?;
+            // One that cannot be read is told when its turn comes, if it is of this recipe.
+            let read = if digests.is_empty() { Ok(Vec::new()) } else { self.nodes(snapshot, &digests) };
+            ready.extend(digests.into_iter().zip(read.unwrap_or_default()));
+        }
         let mut level = vec![Piece { digest: blob.root, start: 0, len: blob.size }];
         let mut read: Vec<Vec<Digest>> = Vec::new();
         for height in (0..=blob.height).rev() {
             let digests: Vec<Digest> = level.iter().map(|piece| piece.digest).collect();
             let mut below = Vec::new();
-            for (parent, bytes) in level.iter().zip(self.nodes(snapshot, &digests)?) {
+            let all: Option<Vec<Vec<u8>>> = digests.iter().map(|digest| ready.get(digest).cloned()).collect();
+            let nodes = all.map_or_else(|| self.nodes(snapshot, &digests), Ok)?;
+            for (parent, bytes) in level.iter().zip(nodes) {
                 let node = Node::decode(&bytes)?;
                 let mut at = parent.start;
                 for record in &node.records {
@@ -200,10 +211,11 @@ impl Inner {
 
     /// The bytes of nodes: together by the first entry of each, and by every other where that fails.
     fn nodes(&self, snapshot: &Arc<Snapshot>, digests: &[Digest]) -> Result<Vec<Vec<u8>>> {
+        let many = digests.len() > 1;
         let mut entries = Vec::with_capacity(digests.len());
         for digest in digests {
             let mut entry = None;
-            snapshot.chunks(digest, FrameKind::Node, &mut |found, _| {
+            self.places(snapshot, digest, FrameKind::Node, many, &mut |found, _| {
                 entry = Some(*found);
                 Ok(!self.notes.is_damaged(found))
             })?;

@@ -17,6 +17,7 @@ mod ledger;
 mod listing;
 mod locate;
 mod merge;
+mod neighbours;
 mod notes;
 mod open;
 mod packs;
@@ -69,6 +70,7 @@ pub(crate) struct Inner {
     pub(crate) entries_in_memory: usize,
     pub(crate) levels: Levels,
     pub(crate) packs: packs::Packs,
+    pub(crate) neighbours: neighbours::Neighbours,
     pub(crate) notes: notes::Notes,
     pub(crate) pending: pending::Pending,
     pub(crate) writer: Mutex<Option<Arc<writer::Writer>>>,

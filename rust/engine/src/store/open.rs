@@ -56,6 +56,7 @@ impl Store {
             threads: options.threads.max(1),
             entries_in_memory: options.entries_in_memory.max(1),
             packs: Default::default(),
+            neighbours: Default::default(),
             notes: Default::default(),
             pending: Default::default(),
             writer: Mutex::default(),

@@ -1,5 +1,6 @@
 //! Packs by id: where their bytes stand, whether they are there, and the files that are open.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::Inner;
@@ -16,6 +17,11 @@ use crate::mutant::planted;
 const REMEMBERED: usize = 100_000;
 /// Open at most this many packs.
 const OPEN: usize = 128;
+
+/// From this number on a list is cheaper than a look at each.
+const MANY: usize = 3;
+/// What one request lists.
+const PAGE: usize = 1000;
 
 /// The path of a pack that has a file of its own.
 pub(crate) fn pack_path(id: &Id) -> String {
@@ -91,16 +97,43 @@ impl Inner {
             let found = self.disk.stat(segment.path()).at("stat", segment.path())?;
             return Ok(found.is_some_and(|meta| !meta.is_dir && meta.len == segment.file_len()));
         }
-        let mut expected = None;
-        for segment in &snapshot.segments {
-            if let Some(row) = segment.pack_row(id)? {
-                expected = Some(row.len);
-                break;
-            }
-        }
-        let Some(expected) = expected else { return Ok(false) };
+        let Some(expected) = self.pack_len(snapshot, id)? else { return Ok(false) };
         let path = pack_path(id);
         let found = self.disk.stat(&path).at("stat", &path)?;
         Ok(found.is_some_and(|meta| !meta.is_dir && meta.len == expected))
+    }
+
+    /// The length that the index says.
+    fn pack_len(&self, snapshot: &Snapshot, id: &Id) -> Result<Option<u64>> {
+        let likely = self.neighbours.segment_of(id);
+        for segment in likely.iter().chain(&snapshot.segments) {
+            if let Some(row) = segment.pack_row(id)? {
+                return Ok(Some(row.len));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Which of these packs are certainly there with their lengths, as far as a list tells for less than a look at each: packs of one
+    /// writer begin with its id. Those that are not among them must be looked for.
+    pub(crate) fn packs_listed(&self, snapshot: &Snapshot, packs: &[&Id]) -> Result<DigestSet<Id>> {
+        let mut found = DigestSet::default();
+        let mut writers: BTreeMap<String, Vec<&Id>> = BTreeMap::new();
+        for &pack in packs.iter().filter(|pack| snapshot.embedded(pack).is_none()) {
+            let mut prefix = pack_path(pack);
+            prefix.truncate(prefix.len().saturating_sub(16)); // eight bytes of the writer's, eight of its own
+            writers.entry(prefix).or_default().push(pack);
+        }
+        for (prefix, packs) in writers.into_iter().filter(|(_, packs)| packs.len() >= MANY) {
+            let Some(listed) = self.disk.lengths(&prefix, PAGE).at("list", &prefix)? else { continue };
+            for pack in packs {
+                let path = pack_path(pack);
+                let len = listed.iter().find(|(name, _)| *name == path).map(|(_, len)| *len);
+                if len.is_some() && len == self.pack_len(snapshot, pack)? {
+                    found.insert(*pack);
+                }
+            }
+        }
+        Ok(found)
     }
 }

@@ -4,8 +4,8 @@
 use std::io::IoSliceMut;
 use std::sync::{Arc, Mutex};
 
-use super::confirm::digest_of;
 use super::frames::{Job, plan};
+use super::locate::Piece;
 use super::pipeline::{self, lock};
 use super::{Inner, Store};
 use crate::cancel::Cancel;
@@ -214,21 +214,43 @@ impl Inner {
 
     fn verify_blob(&self, snapshot: &Arc<Snapshot>, blob: &BlobEntry, cancel: &Cancel) -> Result<()> {
         let mut hasher = StreamHasher::new();
-        for piece in self.recipe(snapshot, blob, 0, blob.size, &mut Vec::new())? {
+        // A blob passes through memory a few megabytes at a time.
+        for group in self.recipe(snapshot, blob, 0, blob.size, &mut Vec::new())?.chunks(128) {
             cancel.check()?;
-            let bytes = self.read_any(snapshot, &piece.digest, FrameKind::Chunk)?;
-            if bytes.len() as u64 != piece.len || digest_of(FrameKind::Chunk, &bytes) != piece.digest {
-                return Err(Error::corrupt(
-                    "recipe",
-                    format!("verify {}: chunk {} is not what its recipe says", blob.key, piece.digest),
-                ));
+            for (piece, bytes) in group.iter().zip(self.chunks_of(snapshot, blob, group)?) {
+                if bytes.len() as u64 != piece.len {
+                    return Err(Error::corrupt(
+                        "recipe",
+                        format!("verify {}: chunk {} is not what its recipe says", blob.key, piece.digest),
+                    ));
+                }
+                hasher.update(&bytes);
             }
-            hasher.update(&bytes);
         }
         if hasher.finish() == blob.key {
             return Ok(());
         }
         Err(Error::corrupt("blob", format!("verify {}: the bytes of its recipe are not those of the key", blob.key)))
+    }
+}
+
+impl Inner {
+    /// The bytes of chunks, each held against its digest: together by the first entry of each, and by every other where that fails.
+    fn chunks_of(&self, snapshot: &Arc<Snapshot>, blob: &BlobEntry, pieces: &[Piece]) -> Result<Vec<Vec<u8>>> {
+        let entries = self.entries_of(snapshot, &blob.key, pieces)?;
+        let mut outs: Vec<Vec<u8>> = entries.iter().map(|entry| vec![0; entry.raw as usize]).collect();
+        let jobs = entries.iter().zip(&mut outs).enumerate();
+        let jobs = jobs.map(|(owner, (entry, out))| Job { entry: *entry, out, owner, check: true }).collect();
+        let mut failed = Vec::new();
+        for task in plan(jobs, self.disk.reach()) {
+            failed.extend(self.read_task(snapshot, task).into_iter().map(|(owner, _, _)| owner));
+        }
+        for owner in failed {
+            if let (Some(piece), Some(out)) = (pieces.get(owner), outs.get_mut(owner)) {
+                *out = self.read_any(snapshot, &piece.digest, FrameKind::Chunk)?;
+            }
+        }
+        Ok(outs)
     }
 }
 
