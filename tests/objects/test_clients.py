@@ -26,6 +26,8 @@ from tests.hostile.driving import options_for
 from tests.hostile.server import Talk, hostile
 from tests.objects.conftest import bucket, s3_options
 from tests.objects.test_http import tls_of, trusting, well
+from tests.servers.nginx import nginx_before
+from tests.servers.running import NO_SERVER, ServerMissing
 
 __all__ = ["bucket", "s3_options"]  # fixtures
 
@@ -167,3 +169,32 @@ async def test_a_proxy_that_is_not_there_is_no_network_and_keeps_its_password(tm
         told = f"{caught.value} {caught.value!r} {caught.value.__cause__!r} {http!r}"
         assert "proxy-password" not in told
         assert server.requests == []
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_store_speaks_http_2_when_asked_for_and_not_otherwise(
+    wanted: bool, s3_options: S3Options, tmp_path: Path, anyio_backend: str
+) -> None:
+    authority, log = trustme.CA(), tmp_path / "log"
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    assert s3_options.endpoint is not None
+    try:
+        with nginx_before(s3_options.endpoint, tmp_path / "server.pem", log) as endpoint:
+            log.write_text("")  # of who looked whether it answers
+            http = replace(s3_options.http, ca=str(tmp_path / "ca.pem"), http2=wanted)
+            options = packhouse.StoreOptions(bucket=replace(s3_options, endpoint=endpoint, http=http))
+            large = secrets.token_bytes(9 << 20)
+            async with packhouse.open(f"s3://packhouse/h2-{secrets.token_hex(4)}", options=options) as store:
+                saved = await store.save_blobs([large, *(number.to_bytes(2) for number in range(100))])
+                assert await store.load(saved[0]) == large
+                await store.names.put("name", 1)
+                with anyio.move_on_after(0.01):  # a stream that is given up leaves the connection as it was
+                    await store.load(saved[0])
+                loaded = {key: bytes(data) async for key, data in store.load_blobs(saved[1:])}
+                assert len(loaded) == 100
+    except ServerMissing as missing:
+        pytest.skip(f"{NO_SERVER}{missing}")
+    spoken = {line.split()[0] for line in log.read_text().splitlines()}
+    assert spoken == ({"HTTP/2.0"} if wanted else {"HTTP/1.1"})

@@ -1,4 +1,4 @@
-"""nginx, serving a folder's files: what a client can do when the server is not the limit."""
+"""nginx: serving a folder's files, so that the server is not the limit; or speaking HTTP/2 before another server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import quote
 from tests.servers.debian import unpacked
 from tests.servers.running import free_ports, guarded, wait_until
 
-__all__ = ["list_bucket", "nginx"]
+__all__ = ["list_bucket", "nginx", "nginx_before"]
 
 _CONFIGURATION = """
 {user} daemon off; worker_processes 1; pid {here}/pid; error_log {here}/errors;
@@ -22,11 +22,25 @@ http {{
   access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
   client_body_temp_path {here}/a; proxy_temp_path {here}/b; fastcgi_temp_path {here}/c;
   uwsgi_temp_path {here}/d; scgi_temp_path {here}/e;
+  {server}
+}}
+"""
+_FILES = """
   server {{
     listen 127.0.0.1:{port}; root {root};
     location = /bucket/ {{ default_type application/xml; try_files /lists/$arg_prefix =404; }}
   }}
-}}
+"""
+_BEFORE = """
+  log_format spoken "$server_protocol $request_method";
+  server {{
+    listen 127.0.0.1:{port} ssl http2; ssl_certificate {certificate}; ssl_certificate_key {certificate};
+    access_log {log} spoken; client_max_body_size 0;
+    location / {{
+      proxy_pass {endpoint}; proxy_set_header Host $http_host; proxy_http_version 1.1; proxy_buffering off;
+      proxy_request_buffering off;
+    }}
+  }}
 """
 
 
@@ -56,24 +70,47 @@ def nginx(root: Path) -> Iterator[str]:
         ServerMissing: it cannot be had.
         ServerFailed: it does not start.
     """
-    program = shutil.which("nginx") or str(unpacked("nginx", "usr/sbin/nginx", ["nginx"]) / "usr/sbin/nginx")
     (port,) = free_ports(1)
+    with _running(_FILES.format(port=port, root=root), port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def nginx_before(endpoint: str, certificate: Path, log: Path) -> Iterator[str]:
+    """Speak TLS, and HTTP/2 to whoever can, before a server; the log has the version and the method of each request.
+
+    Args:
+        endpoint: the server's URL.
+        certificate: a file with a key and certificates for 127.0.0.1.
+        log: where it is written.
+
+    Raises:
+        ServerMissing: it cannot be had.
+        ServerFailed: it does not start.
+    """
+    (port,) = free_ports(1)
+    with _running(_BEFORE.format(port=port, certificate=certificate, log=log, endpoint=endpoint), port):
+        yield f"https://127.0.0.1:{port}"
+
+
+@contextmanager
+def _running(server: str, port: int) -> Iterator[None]:
+    program = shutil.which("nginx") or str(unpacked("nginx", "usr/sbin/nginx", ["nginx"]) / "usr/sbin/nginx")
 
     def command(folder: Path) -> list[str]:
         user = "user root;" if os.geteuid() == 0 else ""  # else its workers could not read what we may
-        text = _CONFIGURATION.format(here=folder, port=port, root=root, user=user)
-        (folder / "nginx.conf").write_text(text)
+        (folder / "nginx.conf").write_text(_CONFIGURATION.format(here=folder, user=user, server=server))
         return [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "errors")]
 
     def ready() -> bool:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2)
         except urllib.request.HTTPError:
-            return True  # it answers: a folder is no file
+            return True  # it answers: a folder is no file, and plain HTTP is no TLS
         except OSError:
             return False
         return True
 
     with guarded("nginx", command) as (folder, process):
         wait_until(ready, process, folder)
-        yield f"http://127.0.0.1:{port}"
+        yield

@@ -82,7 +82,7 @@ ROWS = (
     ),
     Row(
         10, "race-bucket", "4 processes do so in a bucket (SeaweedFS)", "0 lost updates, 0 errors",
-        bucket_rows.run_race, 6, 25, 500, "saves",
+        bucket_rows.run_race, 3, 25, 500, "saves",
     ),
     Row(
         11, "cancel", "cancellation at every await point", "0 leaks; acknowledged, invisible or CommitUncertain",

@@ -1,6 +1,7 @@
 //! Check everything that stands in a store: every block of the index, every frame of every pack, every recipe, every large blob,
 //! every named document.
 
+use std::collections::HashSet;
 use std::io::IoSliceMut;
 use std::sync::{Arc, Mutex};
 
@@ -9,12 +10,13 @@ use super::locate::Piece;
 use super::pipeline::{self, lock};
 use super::{Inner, Store};
 use crate::cancel::Cancel;
-use crate::digest::StreamHasher;
+use crate::digest::{Digest, StreamHasher};
 use crate::disk::File;
 use crate::error::At;
 use crate::format::pack::{PACK_HEADER, PACK_TRAILER, PackHeader, PackTrailer};
 use crate::format::{BlobEntry, Entry, Footer, FrameKind};
 use crate::id::Id;
+use crate::index::by_digest::DigestSet;
 use crate::index::levels::Snapshot;
 use crate::mutant::planted;
 use crate::names;
@@ -52,6 +54,17 @@ pub struct VerifyReport {
     pub findings: Vec<Finding>,
 }
 
+/// What was checked already.
+#[derive(Default)]
+struct Seen {
+    segments: HashSet<String>,
+    packs: DigestSet<Id>,
+    blobs: DigestSet<(Digest, Digest)>,
+}
+
+/// How often it looks for what was merged meanwhile.
+const ROUNDS: usize = 8;
+
 struct Tally<'a> {
     report: VerifyReport,
     progress: &'a mut (dyn FnMut(u64) + Send),
@@ -71,7 +84,7 @@ impl Store {
     /// `Cancelled`; errors of the disk that say nothing about the bytes.
     pub fn verify(&self, progress: &mut (dyn FnMut(u64) + Send), cancel: &Cancel) -> Result<VerifyReport> {
         let inner = &self.inner;
-        let snapshot = inner.levels.refresh()?;
+        let mut snapshot = inner.levels.refresh()?;
         let tally = Mutex::new(Tally { report: VerifyReport::default(), progress });
         if let Err(error) = super::open::read_settings(inner.disk.as_ref()) {
             find(&tally, "store.json", &error);
@@ -79,25 +92,10 @@ impl Store {
         let documents =
             names::verify::verify(inner.disk.as_ref(), cancel, &mut |path, error| find(&tally, path, error))?;
         lock(&tally).report.documents = documents;
-        let mut packs: Vec<(Id, Option<u64>)> = Vec::new();
-        for (path, error) in &snapshot.broken {
-            find(&tally, path, error);
-        }
-        for segment in &snapshot.segments {
-            cancel.check()?;
-            VerifyReport::count(&mut lock(&tally).report.segments, 1);
-            if let Err(error) = segment.verify().and_then(|()| segment.records().map(|_| ())) {
-                find(&tally, segment.path(), &error);
-            }
-            match segment.pack_rows() {
-                Ok(rows) => packs.extend(rows.iter().map(|row| (row.pack, Some(row.len)))),
-                Err(error) => find(&tally, segment.path(), &error),
-            }
-        }
-        inner.note_index_damage(&snapshot);
+        let mut listed: Vec<(Id, Option<u64>)> = Vec::new();
         for entry in inner.disk.list("packs").at("list", "packs")? {
             match Id::from_hex(&entry.name) {
-                Some(id) => packs.push((id, None)),
+                Some(id) => listed.push((id, None)),
                 None => find(
                     &tally,
                     &format!("packs/{}", entry.name),
@@ -105,32 +103,22 @@ impl Store {
                 ),
             }
         }
-        // Behind each other: what a segment says of a pack before what the folder says.
-        packs.sort_unstable_by_key(|(id, len)| (*id, len.is_none()));
-        packs.dedup_by_key(|(id, _)| *id);
-        pipeline::map(&packs, inner.threads, 1, cancel, |(id, len)| inner.verify_pack(&snapshot, id, *len, &tally))?;
-        let mut blobs: Vec<BlobEntry> = Vec::new();
-        for segment in &snapshot.segments {
-            let read = segment.each_blob(&mut |blob| {
-                blobs.push(*blob);
-                Ok(())
-            });
-            if let Err(error) = read {
-                find(&tally, segment.path(), &error);
+        let mut seen = Seen::default();
+        for _ in 0..ROUNDS {
+            inner.verify_view(&snapshot, std::mem::take(&mut listed), &mut seen, &tally, cancel)?;
+            // Segments that are merged meanwhile are gone, and what stood in them stands in others.
+            let now = inner.levels.refresh()?;
+            if now.losses == snapshot.losses {
+                break;
             }
+            let gone = |path: &str| {
+                path.starts_with("index/")
+                    && !now.segments.iter().any(|segment| segment.path() == path)
+                    && !now.broken.iter().any(|(broken, _)| broken == path)
+            };
+            lock(&tally).report.findings.retain(|finding| !gone(&finding.path));
+            snapshot = now;
         }
-        blobs.sort_unstable_by_key(|blob| (blob.key, blob.root));
-        blobs.dedup_by_key(|blob| (blob.key, blob.root));
-        pipeline::map(&blobs, inner.threads, 1, cancel, |blob| {
-            if let Err(error) = inner.verify_blob(&snapshot, blob, cancel) {
-                if error.kind() == Kind::Cancelled {
-                    return Err(error);
-                }
-                find(&tally, &blob.key.to_string(), &error);
-            }
-            VerifyReport::count(&mut lock(&tally).report.large_blobs, 1);
-            Ok(())
-        })?;
         let mut report = tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).report;
         report.findings.sort_unstable_by(|a, b| (&a.path, &a.cause).cmp(&(&b.path, &b.cause)));
         Ok(report)
@@ -143,6 +131,63 @@ fn find(tally: &Mutex<Tally<'_>>, path: &str, error: &Error) {
 }
 
 impl Inner {
+    /// Check segments, the packs that they name and those in `packs`, and large blobs, as far as nothing of it was seen before.
+    fn verify_view(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        mut packs: Vec<(Id, Option<u64>)>,
+        seen: &mut Seen,
+        tally: &Mutex<Tally<'_>>,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        for (path, error) in snapshot.broken.iter().filter(|(path, _)| seen.segments.insert(path.clone())) {
+            find(tally, path, error);
+        }
+        let mut blobs: Vec<BlobEntry> = Vec::new();
+        for segment in snapshot.segments.iter().filter(|segment| seen.segments.insert(segment.path().to_owned())) {
+            cancel.check()?;
+            VerifyReport::count(&mut lock(tally).report.segments, 1);
+            if let Err(error) = segment.verify().and_then(|()| segment.records().map(|_| ())) {
+                find(tally, segment.path(), &error);
+            }
+            match segment.pack_rows() {
+                Ok(rows) => packs.extend(rows.iter().map(|row| (row.pack, Some(row.len)))),
+                Err(error) => find(tally, segment.path(), &error),
+            }
+            let read = segment.each_blob(&mut |blob| {
+                blobs.push(*blob);
+                Ok(())
+            });
+            if let Err(error) = read {
+                find(tally, segment.path(), &error);
+            }
+        }
+        self.note_index_damage(snapshot);
+        // Behind each other: what a segment says of a pack before what the folder says.
+        packs.sort_unstable_by_key(|(id, len)| (*id, len.is_none()));
+        packs.dedup_by_key(|(id, _)| *id);
+        packs.retain(|(id, _)| seen.packs.insert(*id));
+        pipeline::map(&packs, self.threads, 1, cancel, |(id, len)| self.verify_pack(snapshot, id, *len, tally))?;
+        blobs.sort_unstable_by_key(|blob| (blob.key, blob.root));
+        blobs.dedup_by_key(|blob| (blob.key, blob.root));
+        blobs.retain(|blob| seen.blobs.insert((blob.key, blob.root)));
+        pipeline::map(&blobs, self.threads, 1, cancel, |blob| {
+            let checked = self.verify_blob(snapshot, blob, cancel).or_else(|error| {
+                let now = self.levels.refresh()?;
+                if now.losses == snapshot.losses { Err(error) } else { self.verify_blob(&now, blob, cancel) }
+            });
+            if let Err(error) = checked {
+                if error.kind() == Kind::Cancelled {
+                    return Err(error);
+                }
+                find(tally, &blob.key.to_string(), &error);
+            }
+            VerifyReport::count(&mut lock(tally).report.large_blobs, 1);
+            Ok(())
+        })?;
+        Ok(())
+    }
+
     fn verify_pack(&self, snapshot: &Snapshot, id: &Id, expected: Option<u64>, tally: &Mutex<Tally<'_>>) -> Result<()> {
         let path =
             snapshot.embedded(id).map_or_else(|| super::packs::pack_path(id), |segment| segment.path().to_owned());
