@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 import packhouse
+from packhouse.objects.s3 import S3Objects, S3Options
 from tests.blobs.conftest import Counting
 
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -77,3 +78,21 @@ async def test_a_pack_of_many_is_looked_for_by_one_list(
             assert all(blob.existed for blob in await store.save_blobs(blobs))
     # Each has a recipe of its own.
     assert again == {"PUT": 1, "LIST": 2 + 1 + 1, "GET": 5}
+
+
+async def test_what_a_lost_segment_named_is_stored_again(
+    url: str, options: packhouse.StoreOptions, anyio_backend: str
+) -> None:
+    async with packhouse.open(url, options=options) as store:
+        await store.save_blobs(SMALL)
+    async with packhouse.open(url, options=options) as store:
+        assert all(blob.existed for blob in await store.save_blobs(SMALL)), "by footers, most of them"
+        assert isinstance(options.bucket, S3Options)
+        async with S3Objects(url, options.bucket) as objects:
+            await objects.delete(
+                [max([info async for info in objects.list("index/")], key=lambda info: info.size).name]
+            )
+        saved = await store.save_blobs(SMALL[:50])
+        assert not any(blob.existed for blob in saved)
+    async with packhouse.open(url, options=options, mode="r") as store:
+        assert len({key async for key, _ in store.load_blobs(blob.key for blob in saved)}) == 50

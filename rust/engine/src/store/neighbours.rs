@@ -55,15 +55,16 @@ struct State {
 }
 
 impl Neighbours {
-    fn find(&self, digest: &Digest, kind: FrameKind) -> Option<(Entry, Arc<Segment>)> {
-        let state = lock(&self.state);
-        let entry = state.entries.get(digest).filter(|entry| entry.kind == kind)?;
-        Some((*entry, Arc::clone(state.packs.get(&entry.pack)?)))
+    /// What is known, if the segment that names it is of this view: one that is gone may have been lost, not merged.
+    fn find(&self, snapshot: &Snapshot, digest: &Digest, kind: FrameKind) -> Option<(Entry, Arc<Segment>)> {
+        let entry = lock(&self.state).entries.get(digest).copied().filter(|entry| entry.kind == kind)?;
+        Some((entry, self.segment_of(snapshot, &entry.pack)?))
     }
 
-    /// The segment in which a pack was found.
-    pub(crate) fn segment_of(&self, pack: &Id) -> Option<Arc<Segment>> {
-        lock(&self.state).packs.get(pack).cloned()
+    /// The segment of this view in which a pack was found.
+    pub(crate) fn segment_of(&self, snapshot: &Snapshot, pack: &Id) -> Option<Arc<Segment>> {
+        let segment = lock(&self.state).packs.get(pack).cloned()?;
+        snapshot.segments.iter().any(|other| Arc::ptr_eq(other, &segment)).then_some(segment)
     }
 
     /// Look first where this was found.
@@ -85,8 +86,8 @@ impl Neighbours {
         if len <= most { nodes().map(|entry| entry.digest).collect() } else { Vec::new() }
     }
 
-    fn has(&self, pack: &Id) -> bool {
-        lock(&self.state).packs.contains_key(pack)
+    fn has(&self, snapshot: &Snapshot, pack: &Id) -> bool {
+        self.segment_of(snapshot, pack).is_some()
     }
 
     fn add(&self, pack: Id, segment: &Arc<Segment>, footer: Option<Footer>) {
@@ -117,7 +118,7 @@ impl Inner {
         if !self.disk.reach().far {
             return snapshot.chunks(digest, kind, take);
         }
-        if let Some((entry, segment)) = self.neighbours.find(digest, kind)
+        if let Some((entry, segment)) = self.neighbours.find(snapshot, digest, kind)
             && take(&entry, &segment)?
         {
             return Ok(None);
@@ -125,7 +126,7 @@ impl Inner {
         let early = self.neighbours.turns.fetch_add(1, Ordering::Relaxed) < EARLY;
         let _turn = early.then(|| lock(&self.neighbours.turn));
         if early
-            && let Some((entry, segment)) = self.neighbours.find(digest, kind)
+            && let Some((entry, segment)) = self.neighbours.find(snapshot, digest, kind)
             && take(&entry, &segment)?
         {
             return Ok(None);
@@ -151,7 +152,10 @@ impl Inner {
     /// Returns the nodes of its recipe, or what may be, where they can be read together; none where they had better be read one level
     /// after the other.
     pub(crate) fn look_ahead(&self, snapshot: &Snapshot, blob: &BlobEntry) -> Result<Vec<Digest>> {
-        if !self.disk.reach().far || blob.chunks <= FEW || self.neighbours.find(&blob.root, FrameKind::Node).is_some() {
+        if !self.disk.reach().far
+            || blob.chunks <= FEW
+            || self.neighbours.find(snapshot, &blob.root, FrameKind::Node).is_some()
+        {
             return Ok(Vec::new());
         }
         let mut root = None;
@@ -167,7 +171,7 @@ impl Inner {
     /// Read a pack's footer, and those of its commit's other packs if it lists no more than so many. What cannot be read says nothing.
     fn look_around(&self, snapshot: &Snapshot, pack: &Id, segment: &Arc<Segment>, beside: u64) -> Result<()> {
         let _one_at_a_time = lock(&self.neighbours.reading);
-        if self.neighbours.has(pack) {
+        if self.neighbours.has(snapshot, pack) {
             return Ok(());
         }
         let footer = self.footer(snapshot, pack, segment);
@@ -176,7 +180,7 @@ impl Inner {
         if others.len() as u64 > beside {
             return Ok(());
         }
-        let others: Vec<Id> = others.into_iter().filter(|other| !self.neighbours.has(other)).collect();
+        let others: Vec<Id> = others.into_iter().filter(|other| !self.neighbours.has(snapshot, other)).collect();
         let footers =
             pipeline::map(&others, self.threads, 1, &Cancel::new(), |other| Ok(self.footer(snapshot, other, segment)))?;
         for (other, footer) in others.into_iter().zip(footers).filter(|(_, footer)| footer.is_some()) {

@@ -105,7 +105,7 @@ impl Inner {
 
     /// The length that the index says.
     fn pack_len(&self, snapshot: &Snapshot, id: &Id) -> Result<Option<u64>> {
-        let likely = self.neighbours.segment_of(id);
+        let likely = self.neighbours.segment_of(snapshot, id);
         for segment in likely.iter().chain(&snapshot.segments) {
             if let Some(row) = segment.pack_row(id)? {
                 return Ok(Some(row.len));
