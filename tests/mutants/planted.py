@@ -39,7 +39,8 @@ _TASKS = "tests/tasks/test_datastores.py"
 ALL = (
     _mutant("no-file-sync", "files are not synced", Hunt("power", 30)),
     _mutant("no-dir-sync", "folders are not synced", Hunt("power", 30)),
-    _mutant("packs-dir-not-synced", "the folder of packs is not synced before the commit", Hunt("power", 60)),
+    # Real file systems write down both folders together: a disk in memory, which does not, tells.
+    _mutant("packs-dir-not-synced", "the folder of packs is not synced before the commit", Hunt(engine="crash")),
     _mutant("dedup-by-existence", "an index entry is trusted without a look at its pack", Hunt("heal", 40)),
     _mutant("read-check-off", "reads are not verified", Hunt("flips", 2000)),
     _mutant("verify-footers-only", "verify does not read frames", Hunt("flips", 1000)),

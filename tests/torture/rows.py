@@ -102,7 +102,7 @@ ROWS = (
     ),
     Row(15, "trust", "attack files loaded with default settings", "0 code runs", trust.run, 0, 0, 0, "files × 18 tags"),
     Row(
-        16, "secrets", "20 secrets planted; logs at DEBUG, errors, reprs, pickles searched", "0 occurrences",
+        16, "secrets", "25 secrets planted; logs at DEBUG, errors, reprs, pickles searched", "0 occurrences",
         secrecy.run, 1, 1, 1,
     ),
     Row(17, "fuzz", "fuzzing every parser of foreign bytes", "0 crashes", fuzz.run, -1, 5, 600, "s per target"),

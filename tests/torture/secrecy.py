@@ -11,24 +11,33 @@ import logging
 import os
 import pickle
 import sys
+import time
 import traceback
 import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import anyio
+import google.oauth2.credentials
 import httpx
 import httpx2
 
+from packhouse.objects.azure import AzureObjects, AzureOptions
+from packhouse.objects.bucket import BucketObjects
+from packhouse.objects.gcs import GCSObjects, GCSOptions
 from packhouse.objects.http import HttpOptions
 from packhouse.objects.s3 import S3Objects, S3Options
 from packhouse.objects.s3.location import parse_url
 from packhouse.objects.s3.signing import Credentials
+from tests.hostile.driving import DIALECTS
 from tests.hostile.server import Talk, answer, hostile
 from tests.torture.outcome import Outcome
 from tests.torture.places import scratch_folder
 
+_BUCKET = "s3://bucket/prefix"
 KEY = hashlib.sha256(b"planted").digest()
 PLANTED = {
     "access key": "AKIAPLANTED0000000001",
@@ -51,6 +60,11 @@ PLANTED = {
     "secret of a process": "pl4nted-process-secret-18",
     "error text of a process": "pl4nted-process-error-19",
     "what a service repeats": "pl4nted-repeated-20",
+    "token at Google": "ya29.pl4nted-google-token-21",
+    "key of an account": base64.b64encode(b"pl4nted key of an account 22").decode(),
+    "key in a connection string": base64.b64encode(b"pl4nted key in a string 23").decode(),
+    "shared access signature": "pl4nted-access-signature-24",
+    "token at Azure": "pl4nted-azure-token-25",
 }
 
 
@@ -161,13 +175,15 @@ async def _use(told: io.StringIO, folder: Path) -> set[str]:
         proxied = S3Options(endpoint=server.url, region="us-east-1", http=proxy, **key)  # type: ignore[arg-type]
         for options in (explicit, found, filed, broken, proxied):
             tell(options, copy.deepcopy(options))
-            await _caught(told, _operations(tell, options))
+            await _caught(told, _operations(tell, S3Objects(_BUCKET, options)))
         for made in (httpx.AsyncClient, httpx2.AsyncClient):
             async with made() as client:
-                await _caught(told, _operations(tell, explicit, client))
+                await _caught(told, _operations(tell, S3Objects(_BUCKET, explicit, client=client)))
         for options in (explicit, found, filed):
             told.write(pickle.dumps(options).decode("latin-1"))
         authorizations = [request.headers.get("authorization", "") for request in server.requests]
+    await _use_google(tell, told, patience)
+    authorizations += await _use_azure(tell, told, patience)
     _refuse_urls(told)
     try:
         pickle.dumps(Credentials(*key.values()))
@@ -177,9 +193,50 @@ async def _use(told: io.StringIO, folder: Path) -> set[str]:
     return {value.rpartition("Signature=")[2] for value in authorizations if value}
 
 
-async def _operations(tell: Callable[..., None], options: S3Options, client: object = None) -> None:
-    async with S3Objects("s3://bucket/prefix", options, client=client) as store:
-        tell(store, store.url, store.requests, await store.put("good", b"x"), await store.head("good"))
+async def _use_google(tell: Callable[..., None], told: io.StringIO, patience: HttpOptions) -> None:
+    untyped: Any = google.oauth2.credentials.Credentials
+    with hostile(_serve, dialect=DIALECTS["gs"]) as server:
+        here: dict[str, Any] = {"endpoint": server.url, "http": patience, "customer_key": KEY}
+        options = GCSOptions(credentials=untyped(PLANTED["token at Google"]), **here)
+        tell(options)
+        await _caught(told, _operations(tell, GCSObjects("gs://bucket/prefix", options)))
+        told.write(pickle.dumps(GCSOptions(**here)).decode("latin-1"))
+        sent = {request.headers.get("authorization") for request in server.requests}
+    assert f"Bearer {PLANTED['token at Google']}" in sent
+
+
+async def _use_azure(tell: Callable[..., None], told: io.StringIO, patience: HttpOptions) -> list[str]:
+    with hostile(_serve, dialect=DIALECTS["az"]) as server:
+        here: dict[str, Any] = {"http": patience, "customer_key": KEY}
+        line = f"AccountName=account;AccountKey={PLANTED['key in a connection string']};BlobEndpoint={server.url};"
+        plain = [
+            AzureOptions(endpoint=server.url, account_key=PLANTED["key of an account"], **here),
+            AzureOptions(endpoint=server.url, sas_token=f"sv=1&sig={PLANTED['shared access signature']}", **here),
+            AzureOptions(connection_string=line, **here),
+        ]
+        for options in (*plain, AzureOptions(endpoint=server.url, credential=_Bearer(), **here)):
+            tell(options)
+            await _caught(told, _operations(tell, AzureObjects("az://account/bucket/prefix", options)))
+        for options in plain:
+            told.write(pickle.dumps(options).decode("latin-1"))
+        sent = [request.headers.get("authorization", "") for request in server.requests]
+        assert any(request.query.get("sig") == [PLANTED["shared access signature"]] for request in server.requests)
+    assert f"Bearer {PLANTED['token at Azure']}" in sent
+    return [value.replace("SharedKey account:", "Signature=") for value in sent if value.startswith("SharedKey")]
+
+
+class _Bearer:
+    """What azure-identity would give."""
+
+    def get_token(self, *scopes: str) -> Any:
+        """Return a token that holds for an hour."""
+        del scopes
+        return SimpleNamespace(token=PLANTED["token at Azure"], expires_on=int(time.time()) + 3600)
+
+
+async def _operations(tell: Callable[..., None], store: BucketObjects) -> None:
+    async with store:
+        tell(store, store.url, await store.put("good", b"x"), await store.head("good"))
         tell(await store.get("good"))
         for name in ("denied", "moved", "lost", "garbage", "missing"):
             for doing in (
