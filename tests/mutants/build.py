@@ -55,19 +55,8 @@ def hunting(mutant: str) -> dict[str, str]:
 
 def engine_tests(mutant: str, only: str) -> bool:
     """Run the engine's own tests with a bug planted; true when one of them failed."""
-    command = [
-        "cargo",
-        "test",
-        "--quiet",
-        "-p",
-        "packhouse-engine",
-        "--features",
-        "mutants",
-        "--lib",
-        "--test",
-        "store",
-    ]
-    command.append(only)
+    command = ["cargo", "test", "--quiet", "-p", "packhouse-engine", "--features", "mutants"]
+    command += ["--lib", "--test", "store", only]
     environment = {**_environment(), "PACKHOUSE_MUTANT": mutant}
     built = subprocess.run([*command, "--no-run"], cwd=ROOT, env=environment, capture_output=True, check=False)
     if built.returncode != 0:
