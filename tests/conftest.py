@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,16 @@ from hypothesis import settings
 import packhouse
 from tests.servers.running import NO_SERVER
 
+pytest_plugins = ["tests.servers.fixtures"]
+
 # Metaflow is the oracle of many tests, as it is; those of tests/metaflow switch our drop-in on for themselves.
 os.environ["METAFLOW_PACKHOUSE"] = "0"
 # Requests are counted, and nobody's own folder for caches is written to: tests of the cache name one.
 os.environ["PACKHOUSE_CACHE_DIR"] = ""
+
+# In the background of a shell Ctrl-C is ignored, and would be by the programs that are tested.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

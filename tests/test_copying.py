@@ -18,11 +18,8 @@ from anyio import to_thread
 import packhouse
 from packhouse.copying import copy_store
 from packhouse.objects.s3 import S3Objects, S3Options
-from tests.objects.conftest import bucket, s3_options
 from tests.objects.test_doctor import environment
 from tests.servers.seaweedfs import Bucket
-
-__all__ = ["bucket", "s3_options"]  # fixtures
 
 COMMAND = Path(sys.executable).parent / "packhouse"
 DICE = random.Random(11)

@@ -13,11 +13,8 @@ from pathlib import Path
 import pytest
 
 import packhouse
-from tests.objects.conftest import azure_emulator, bucket, gcs_emulator
 from tests.servers.azurite import Container
 from tests.servers.seaweedfs import Bucket
-
-__all__ = ["azure_emulator", "bucket", "gcs_emulator"]  # fixtures
 
 COMMAND = Path(sys.executable).parent / "packhouse"
 

@@ -14,14 +14,10 @@ import packhouse
 from packhouse.objects import open_objects
 from packhouse.objects.bucket import BucketObjects, BucketOptions
 from packhouse.objects.s3.requests import Requests
-from tests.objects.conftest import azure_emulator, azure_options, bucket, gcs_emulator, gcs_options, s3_options
 from tests.servers.azurite import Container
 from tests.servers.seaweedfs import Bucket
 
-__all__ = [
-    "Counting", "Service", "azure_emulator", "azure_options", "bucket", "gcs_emulator", "gcs_options", "objects_of",
-    "s3_options", "services",
-]  # fmt: skip
+__all__ = ["Counting", "Service", "objects_of", "services"]
 
 Counting: TypeAlias = Callable[[], AbstractContextManager[Counter[str]]]
 

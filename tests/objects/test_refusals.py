@@ -18,12 +18,9 @@ import packhouse
 from packhouse.objects.http import HttpOptions
 from packhouse.objects.s3 import S3Objects, S3Options
 from tests.hostile.server import Behave, Talk, answer, hostile
-from tests.objects.conftest import bucket, s3_options
 from tests.objects.test_doctor import environment
 from tests.objects.test_http import tls_of
 from tests.servers.seaweedfs import Bucket
-
-__all__ = ["bucket", "s3_options"]  # fixtures
 
 COMMAND = Path(sys.executable).parent / "packhouse"
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])

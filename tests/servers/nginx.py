@@ -32,7 +32,7 @@ _FILES = """
   }}
 """
 _BEFORE = """
-  log_format spoken "$server_protocol $request_method";
+  log_format spoken "$server_protocol $request_method $status";
   server {{
     listen 127.0.0.1:{port} ssl http2; ssl_certificate {certificate}; ssl_certificate_key {certificate};
     access_log {log} spoken; client_max_body_size 0;
@@ -77,7 +77,7 @@ def nginx(root: Path) -> Iterator[str]:
 
 @contextmanager
 def nginx_before(endpoint: str, certificate: Path, log: Path) -> Iterator[str]:
-    """Speak TLS, and HTTP/2 to whoever can, before a server; the log has the version and the method of each request.
+    """Speak TLS, and HTTP/2 to whoever can, before a server; the log has the version, method and status of each request.
 
     Args:
         endpoint: the server's URL.

@@ -1,4 +1,8 @@
-"""Real servers for the tests, one of each per worker; a server that cannot be had is one visible skip."""
+"""Real servers for the tests, one of each per worker; a server that cannot be had is one visible skip.
+
+A plugin of all tests (`tests/conftest.py`): a fixture that is imported where it is used would be another one, with a
+server of its own.
+"""
 
 from __future__ import annotations
 
