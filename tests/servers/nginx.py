@@ -77,7 +77,7 @@ def nginx(root: Path) -> Iterator[str]:
 
 @contextmanager
 def nginx_before(endpoint: str, certificate: Path, log: Path) -> Iterator[str]:
-    """Speak TLS, and HTTP/2 to whoever can, before a server; the log has the version, method and status of each request.
+    """Speak TLS, and HTTP/2 to whoever can, before a server; the log has version, method and status of each request.
 
     Args:
         endpoint: the server's URL.
