@@ -193,7 +193,6 @@ async def test_a_store_speaks_http_2_when_asked_for_and_not_otherwise(
     except ServerMissing as missing:
         pytest.skip(f"{NO_SERVER}{missing}")
     lines = [line.split() for line in log.read_text().splitlines()]
-    spoken = {
-        version for version, _, status in lines if status != "400"
-    }  # whoever looked whether it is up, without TLS
+    # Whoever looked whether it is up spoke no TLS.
+    spoken = {version for version, _, status in lines if status != "400"}
     assert spoken == ({"HTTP/2.0"} if wanted else {"HTTP/1.1"})
