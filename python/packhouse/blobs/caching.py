@@ -50,17 +50,14 @@ def find_cache(choice: CacheChoice) -> tuple[str, int] | None:
 
 def _find(cache_dir: str | None) -> str | None:
     if cache_dir != CACHE_AUTO:
-        return None if cache_dir is None else os.path.abspath(cache_dir)  # noqa: PTH100 - as text, for the engine
+        return None if cache_dir is None else str(Path(cache_dir).absolute())
     chosen = os.environ.get(_VARIABLE)
     if chosen is not None:
-        return os.path.abspath(chosen) if chosen else None  # noqa: PTH100 - as above
-    caches = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        home = Path.home()
-    except RuntimeError:  # a user without a home
-        home = None
-    if os.path.isabs(caches):  # noqa: PTH117 - as above
-        return os.path.join(caches, "packhouse")  # noqa: PTH118 - as above
-    if home is None or not home.is_absolute():
-        return None
-    return str(home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "packhouse")
+        return str(Path(chosen).absolute()) if chosen else None
+    caches = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not caches.is_absolute():
+        try:
+            caches = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+        except RuntimeError:  # a user without a home
+            return None
+    return str(caches / "packhouse") if caches.is_absolute() else None

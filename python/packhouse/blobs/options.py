@@ -86,15 +86,15 @@ def locate_store(url: object) -> Location:
     scheme = _SCHEME.match(url)
     if scheme is None:
         return Location(url, url)
-    from packhouse.objects.opening import BUCKETS, open_objects  # noqa: PLC0415 - not needed for a folder
-
-    if scheme[1] in BUCKETS:
-        return Location(open_objects(url).url, None, remote=True)
     parts = urlsplit(url)
     if parts.scheme == "memory" and not (parts.netloc or parts.path):
         return Location(url, None)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
         return Location(url, unquote(parts.path))
+    from packhouse.objects.opening import BUCKETS, open_objects  # noqa: PLC0415 - imports httpx
+
+    if scheme[1] in BUCKETS:
+        return Location(open_objects(url).url, None, remote=True)
     message = f"cannot open {parts.scheme}://: this version opens a path, file:///path, s3://bucket/prefix, "
     message += "gs://bucket/prefix, az://account/container/prefix or memory://"
     raise InvalidInput(message, kind="url")
