@@ -192,6 +192,22 @@ async def throttling(case: Case) -> None:
     assert gate.allowed > low, "it does not recover"
 
 
+@behaviour(always(answer(200, x_ms_copy_status="pending")), "az")
+async def a_copy_that_never_ends(case: Case) -> None:
+    await case.refused(case.store.copy("a", "b"), "deadline")
+
+
+def _one_more_step(talk: Talk) -> None:
+    for _ in talk.requests():
+        told = b'{"done": false, "rewriteToken": "%d", "objectSize": "1"}' % len(talk.server.requests)
+        talk.send(answer(200, told))
+
+
+@behaviour(_one_more_step, "gs")
+async def a_copy_of_ever_more_steps(case: Case) -> None:
+    await case.refused(case.store.copy("a", "b"), "deadline")
+
+
 @behaviour(always(answer(503, b"", retry_after="3600")))
 async def a_retry_after_beyond_the_deadline(case: Case) -> None:
     await case.refused(case.read(), "deadline", "throttled")

@@ -90,7 +90,7 @@ class AzureObjects(BucketObjects):
         return Page([info for info in entries if info is not None], page.get("NextMarker"))
 
     async def _copy(self, what: str, source: str, target: str) -> bool:
-        await self.head(source)
+        began, size = anyio.current_time(), (await self.head(source)).size
         headers = {"x-ms-copy-source": self.requests.source(source), **self.requests.writing()}
         if self.options.customer_key is not None:
             return False
@@ -101,6 +101,7 @@ class AzureObjects(BucketObjects):
                 raise
             return False  # the service may not read the source on our behalf
         while reply.headers.get("x-ms-copy-status") == "pending":
+            self.check_time(what, began, size)
             await anyio.sleep(_COPIES_SECONDS)
             reply = await self._head(what, target)
         if reply.headers.get("x-ms-copy-status") != "success":

@@ -9,6 +9,8 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import ClassVar, NamedTuple, Self
 
+import anyio
+
 from packhouse.errors import (
     CommitUncertain,
     InvalidInput,
@@ -276,6 +278,21 @@ class BucketObjects(ObjectStore):
         check_object_name(source)
         check_object_name(target)
         return await self._copy(f"copy {source} to {target} of {self.url}", source, target)
+
+    def check_time(self, what: str, began: float, size: int) -> None:
+        """Hold what the service does by itself, asked again and again, to the deadline of one operation.
+
+        Args:
+            what: the operation, for messages.
+            began: by the event loop's clock.
+            size: bytes it is about, as far as that is known.
+
+        Raises:
+            StorageError: it takes too long (`deadline`).
+        """
+        http = self._options.http
+        if anyio.current_time() - began > http.deadline + size / http.slowest:
+            raise StorageError(f"cannot {what}: it did not end within its deadline", kind="deadline")
 
     async def uploads(self, prefix: str = "") -> Sequence[tuple[str, str]]:
         """Tell the uploads in parts that are under way or were left behind: name and id.

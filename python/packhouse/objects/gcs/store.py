@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar
 
+import anyio
 import orjson
 
 from packhouse.errors import InvalidInput, NameConflict, NameNotFound, StorageError
@@ -180,6 +181,7 @@ class GCSObjects(BucketObjects):
         query = dict(requests.writing())
         if requests.options.kms_key is not None:
             query = {"destinationKmsKeyName": requests.options.kms_key}
+        began = anyio.current_time()
         while True:
             url = requests.url_of(source, None) + path
             url += f"?{make_query(query)}" if query else ""
@@ -190,6 +192,8 @@ class GCSObjects(BucketObjects):
                 return True
             if not token or token == query.get("rewriteToken"):
                 raise StorageError(f"cannot {what}: the service does not go on", kind="bad-answer")
+            size = str(found.get("objectSize", ""))
+            self.check_time(what, began, int(size) if re.fullmatch("[0-9]{1,15}", size) else 0)
             query["rewriteToken"] = str(token)
 
     async def put_damaged(self, name: str, body: Bytes) -> None:
