@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,23 @@ async def test_a_storage_of_metaflow_says_where_the_root_is(tmp_path: Path) -> N
         FlowDataStore("Flow", storage_impl=Sealing, ds_root=str(tmp_path / "sealed"))
     with pytest.raises(InvalidInput, match="hdfs"):
         FlowDataStore("Flow", storage_impl=Bucket, ds_root="hdfs://bucket/root")
+
+
+def test_a_root_of_metaflow_in_azure_is_a_container_and_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    local = pytest.importorskip("metaflow.plugins.datastores.local_storage").LocalStorage
+    config = sys.modules["metaflow.metaflow_config"]
+
+    class Azure(local):  # type: ignore[misc,valid-type]  # a class that is looked up when the test runs
+        TYPE = "azure"
+
+    endpoint = "AZURE_STORAGE_BLOB_SERVICE_ENDPOINT"
+    monkeypatch.setattr(config, endpoint, "https://account.blob.core.windows.net/")
+    flow = FlowDataStore("Flow", storage_impl=Azure, ds_root="container/root")
+    assert flow.datastore_root == "az://account/container/root/packhouse"
+    for unknown in (None, "https://blobs.example"):
+        monkeypatch.setattr(config, endpoint, unknown)
+        with pytest.raises(InvalidInput, match=f"METAFLOW_{endpoint}"):
+            FlowDataStore("Flow", storage_impl=Azure, ds_root="container/root")
 
 
 async def test_force_v4_and_the_hint_share_a_place(flow: FlowDataStore) -> None:

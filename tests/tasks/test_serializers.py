@@ -264,12 +264,19 @@ def test_arrow_tables_come_back(table: Any, tag: str) -> None:
 FRAMES = [
     (pd.DataFrame({"a": [1, 2], "b": [1.5, np.nan], "c": [True, False]}), "pandas-arrow"),
     (pd.DataFrame({"a": np.arange(3, dtype=np.int8)}, index=pd.RangeIndex(5, 11, 2)), "pandas-arrow"),
-    (pd.DataFrame({"a": ["x", None]}), "pickle"),
+    (pd.DataFrame({"a": ["x", None, "ä\0"]}, dtype="str"), "pandas-arrow"),
+    (pd.DataFrame({"a": pd.array(["x", pd.NA], dtype="string[pyarrow]"), "b": [1, 2]}), "pandas-arrow"),
+    (pd.concat([pd.DataFrame({"a": ["x"]}), pd.DataFrame({"a": ["y"]})], ignore_index=True), "pandas-arrow"),
+    (pd.DataFrame({"a": ["x"]})[:0], "pandas-arrow"),
+    (pd.DataFrame({"a": pd.array(["x", pd.NA], dtype="string[python]")}), "pickle"),
+    (pd.DataFrame({"a": pd.Series(["x", 1, None], dtype=object)}), "pickle"),
+    (pd.DataFrame({"a": pd.to_datetime(["2026-01-01", None]).as_unit("s")}), "pandas-arrow"),
+    (pd.DataFrame({"a": pd.to_timedelta([1, None], unit="ns")}), "pandas-arrow"),
+    (pd.DataFrame({"a": pd.to_datetime(["2026-01-01"], utc=True)}), "pickle"),
     (pd.DataFrame({"a": [1]}, index=["row"]), "pickle"),
     (pd.DataFrame({1: [1]}), "pickle"),
     (pd.DataFrame([[1, 2]], columns=["a", "a"]), "pickle"),
     (pd.DataFrame({"a": pd.Categorical(["x"])}), "pickle"),
-    (pd.DataFrame({"a": pd.to_datetime(["2026-01-01"])}), "pickle"),
     (pd.DataFrame(), "pickle"),
 ]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 from packhouse.blobs.store import BlobStore
 from packhouse.errors import InvalidInput
@@ -98,4 +100,21 @@ def _beside(storage: Any) -> str:
         root = None if from_config is None else from_config(lambda *_, **__: None)
     if not isinstance(root, str) or not root:
         raise InvalidInput(f"storage_impl {type(storage).__qualname__} has no root: pass ds_root", kind="option")
+    if getattr(storage, "TYPE", None) == "azure" and "://" not in root:
+        root = f"az://{_account()}/{root}"
     return f"{root.rstrip('/')}/{_FOLDER}"
+
+
+def _account() -> str:
+    """Tell the account of Metaflow's Azure storage, whose root begins with the container."""
+    config = sys.modules.get("metaflow.metaflow_config")
+    endpoint = getattr(config, "AZURE_STORAGE_BLOB_SERVICE_ENDPOINT", None) or ""
+    account, blob, _ = (urlsplit(endpoint).hostname or "").partition(".blob.")
+    if not account or not blob:
+        raise InvalidInput(
+            f"the account is not in METAFLOW_AZURE_STORAGE_BLOB_SERVICE_ENDPOINT ({endpoint[:80]!a}), which is "
+            "https://ACCOUNT.blob.core.windows.net: set it, or pass ds_root as az://account/container/prefix without "
+            "storage_impl",
+            kind="option",
+        )
+    return account

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["ArrowSerializer", "FrameSerializer"]
 
 _SAFE_ARROW = 14  # before, reading a stream could run code (CVE-2023-47248)
+_RANGE = b"packhouse.range"  # of the schema: the index as start, stop, step
+_MISSING = b"packhouse.missing"  # of a column of text: what stands for no text, nan or NA
+_UNITS = {("s", 1), ("ms", 1), ("us", 1), ("ns", 1)}
 
 
 class ArrowSerializer(Serializer):
@@ -39,9 +42,10 @@ class ArrowSerializer(Serializer):
 
 
 class FrameSerializer(Serializer):
-    """`pandas.DataFrame` of plain numbers and times, named columns and a plain range as its index.
+    """`pandas.DataFrame` of numbers, times without a zone and Arrow-backed text; named columns, a plain range as index.
 
-    Everything else about frames (text, categories, other indexes, `attrs`) is pickled, its blocks beside the pickle.
+    Text is Arrow-backed where its dtype is `str` (pandas 3) or `string[pyarrow]`. Everything else about frames (Python
+    objects, categories, zones, other indexes, `attrs`) is pickled, its blocks beside the pickle.
     """
 
     tag = "pandas-arrow"
@@ -63,19 +67,28 @@ class FrameSerializer(Serializer):
             and columns.is_unique
             and columns.dtype == pandas.Index(["text"]).dtype
             and all(type(name) is str for name in columns)
-            and all(isinstance(dtype, numpy.dtype) and dtype.kind in "biuf" for dtype in frame.dtypes)
-            and all(dtype.isnative and dtype.itemsize <= 8 for dtype in frame.dtypes)
+            and all(_is_plain(numpy, dtype) or _is_text(pandas, dtype) for dtype in frame.dtypes)
         )
 
     def dump(self, value: object) -> Dumped:
         """Write it with its index as two numbers and nan as nan."""
+        import numpy as np
         import pyarrow as pa
 
         frame = cast("Any", value)
-        arrays = [pa.array(frame[name].to_numpy(), from_pandas=False) for name in frame.columns]
+        arrays, fields = [], []
+        for name in frame.columns:
+            column, kept = frame[name], None
+            if isinstance(column.dtype, np.dtype):
+                array = pa.array(column.to_numpy(), from_pandas=False)
+            else:
+                array = pa.array(column.array)
+                kept = {_MISSING: b"nan" if isinstance(column.dtype.na_value, float) else b"NA"}
+            arrays.append(array)
+            fields.append(pa.field(name, array.type, metadata=kept))
         index = frame.index
-        bounds = {b"packhouse.range": f"{index.start},{index.stop},{index.step}".encode()}
-        return _written(pa.table(arrays, names=list(frame.columns)).replace_schema_metadata(bounds))
+        bounds = {_RANGE: f"{index.start},{index.stop},{index.step}".encode()}
+        return _written(pa.table(arrays, schema=pa.schema(fields, metadata=bounds)))
 
     def load(self, data: Buffer) -> object:
         """Make the frame again; its columns may be written to."""
@@ -83,11 +96,31 @@ class FrameSerializer(Serializer):
         import pandas as pd
 
         table = _read(data)
-        bounds = (table.schema.metadata or {}).get(b"packhouse.range", b"").split(b",")
+        bounds = (table.schema.metadata or {}).get(_RANGE, b"").split(b",")
         if len(bounds) != 3:
             raise InvalidInput("the artifact is no pandas frame of packhouse", kind="encoding")
-        columns = {name: np.array(table.column(name).to_numpy()) for name in table.column_names}
+        columns: dict[str, Any] = {}
+        for field, column in zip(table.schema, table.columns, strict=True):
+            missing = (field.metadata or {}).get(_MISSING)
+            if missing is None:
+                columns[field.name] = np.array(column.to_numpy())
+            else:
+                text = pd.StringDtype("pyarrow", na_value=np.nan) if missing == b"nan" else pd.StringDtype("pyarrow")
+                columns[field.name] = text.__from_arrow__(column)
         return pd.DataFrame(columns, index=pd.RangeIndex(*map(int, bounds)))
+
+
+def _is_plain(numpy: Any, dtype: Any) -> bool:
+    """Tell whether Arrow keeps a column of this type as it is."""
+    if not isinstance(dtype, numpy.dtype) or not dtype.isnative:
+        return False
+    if dtype.kind in "Mm":
+        return numpy.datetime_data(dtype) in _UNITS
+    return dtype.kind in "biuf" and dtype.itemsize <= 8
+
+
+def _is_text(pandas: Any, dtype: Any) -> bool:
+    return type(dtype) is pandas.StringDtype and dtype.storage == "pyarrow"
 
 
 def _written(table: Any) -> Dumped:
