@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import io
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -96,6 +97,48 @@ async def test_a_buffer_that_its_owner_reuses_is_saved_as_it_was_when_it_was_han
     saved = await store.save_blobs(reused())
     sizes = [1_000, 1_000, 1_000_000, 1_000_000, 17_000_000, 17_000_000]
     assert [blob.key for blob in saved] == [key_of(bytes([1 + at % 2]) * size) for at, size in enumerate(sizes)]
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
+async def test_a_buffer_that_changes_while_it_is_saved_is_stored_under_the_key_of_what_was_stored(
+    store: packhouse.BlobStore, known: bool
+) -> None:
+    sizes = [1_000, 300_000, 4_000_000, 4_000_000, 20_000_000]
+    buffers = [bytearray(os.urandom(size)) for size in sizes]
+    if known:
+        await store.save_blobs([bytes(buffer) for buffer in buffers])
+    done = threading.Event()
+
+    def change() -> None:
+        while not done.is_set():
+            for buffer in buffers:
+                buffer[len(buffer) // 3] ^= 1
+                buffer[-1] ^= 1
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        saved = [blob for _ in range(5) for blob in await store.save_blobs(buffers)]
+    finally:
+        done.set()
+        changing.join()
+    for blob in saved:
+        assert key_of(await store.load(blob.key)) == blob.key
+    assert [blob.size for blob in saved] == sizes * 5
+
+
+async def test_buffers_of_a_list_are_saved_whatever_stands_between_them(store: packhouse.BlobStore) -> None:
+    items: list[Any] = []
+    for number in range(400):
+        data = np.arange(number, number + 64 * (1 + number % 50), dtype=np.float32)
+        items.append(data if number % 3 else data.tobytes())
+    items.insert(200, iter([b"a piece, ", b"and another"]))
+    expected = [key_of(b"a piece, and another") if at == 200 else key_of(bytes(item)) for at, item in enumerate(items)]
+    saved = await store.save_blobs(items)
+    assert [blob.key for blob in saved] == expected
+    items[200] = b"a piece, and another"
+    again = await store.save_blobs(tuple(items))
+    assert [(blob.key, blob.existed) for blob in again] == [(key, True) for key in expected]
 
 
 async def test_an_async_iterable_of_blobs_is_taken(store: packhouse.BlobStore) -> None:

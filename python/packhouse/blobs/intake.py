@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from packhouse._engine import Saved
     from packhouse.blobs.session import Session, Source
 
-__all__ = ["Intake", "iterate"]
+__all__ = ["Intake", "iterate", "owner_waits"]
 
 _GROUP_BYTES = 16 << 20
 _GROUP_ITEMS = 2_000
@@ -44,6 +44,11 @@ def iterate(blobs: object) -> Iterator[Any] | AsyncIterator[Any]:
     return iter(blobs)
 
 
+def owner_waits(blobs: object) -> bool:
+    """Tell whether taking the items runs none of their owner's code, which could change a buffer taken before."""
+    return type(blobs) in (list, tuple)
+
+
 class Intake:
     """Groups the items of one call.
 
@@ -52,9 +57,18 @@ class Intake:
         budget: bytes that may be held at once.
         first_index: the number of the first item, for messages.
         allow_async: whether an item may be read by the event loop.
+        owner_waits: whether a buffer need not be read before the next item is taken, but only before the call ends.
     """
 
-    def __init__(self, session: Session, *, budget: int, first_index: int = 0, allow_async: bool = True) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        budget: int,
+        first_index: int = 0,
+        allow_async: bool = True,
+        owner_waits: bool = False,
+    ) -> None:
         self._session = session
         self._group_bytes = max(1, min(_GROUP_BYTES, budget // 4))
         self._budget = budget
@@ -62,6 +76,7 @@ class Intake:
         self._held = 0
         self._odd: memoryview | AsyncSource | None = None
         self._allow_async = allow_async
+        self._owner_waits = owner_waits
         self.index = first_index
         self.size = 0
 
@@ -137,8 +152,8 @@ class Intake:
         size = view.nbytes
         self.size += size
         self._held += size
-        if size <= _COPIED_ON_LOOP:
-            self._items.append(view.tobytes())
+        if self._owner_waits or size <= _COPIED_ON_LOOP:
+            self._items.append(view if self._owner_waits else view.tobytes())
             return self._held >= self._group_bytes or len(self._items) >= _GROUP_ITEMS
         self._items.append(view)
         self._odd = view

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
-from packhouse.blobs.intake import Intake, iterate
+from packhouse.blobs.intake import Intake, iterate, owner_waits
 from packhouse.blobs.jobs import wait_out
 from packhouse.blobs.records import SavedBlob
 from packhouse.blobs.session import Session
@@ -43,7 +43,7 @@ async def save_all(core: Core, blobs: Blobs, *, pin: bool, check: bool, tally: T
     source = iterate(blobs)
     session = Session(core, pin=pin, check=check, tally=tally)
     try:
-        intake = Intake(session, budget=core.budget)
+        intake = Intake(session, budget=core.budget, owner_waits=owner_waits(blobs))
         await intake.pull(source)
         saved = await intake.finish()
     except BaseException:

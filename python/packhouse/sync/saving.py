@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from packhouse.blobs.intake import Intake, iterate
+from packhouse.blobs.intake import Intake, iterate, owner_waits
 from packhouse.blobs.saving import make_saved, unpack
 from packhouse.blobs.session import Session
 from packhouse.blobs.sources import SyncBlobSource
@@ -32,12 +32,15 @@ _MADE_AT_ONCE = 256
 class _Writer:
     """Batches of one call, and how they are saved."""
 
-    def __init__(self, portal: Portal, core: Core, *, pin: bool, check: bool, tally: Tally) -> None:
+    def __init__(
+        self, portal: Portal, core: Core, *, pin: bool, check: bool, tally: Tally, owner_waits: bool = False
+    ) -> None:
         self._portal = portal
         self._core = core
         self._pin = pin
         self._check = check
         self._tally = tally
+        self._owner_waits = owner_waits
         self._index = 0
         self.ended = False
 
@@ -45,7 +48,13 @@ class _Writer:
         """Save one batch, of about `limit` bytes if there is a limit; None when there was nothing left."""
         session = self._portal.call(self._begin)
         try:
-            intake = Intake(session, budget=self._core.budget, first_index=self._index, allow_async=False)
+            intake = Intake(
+                session,
+                budget=self._core.budget,
+                first_index=self._index,
+                allow_async=False,
+                owner_waits=self._owner_waits,
+            )
             self._take(blobs, intake, session, limit)
             if intake.index == self._index and self._index:
                 self._portal.call(session.withdraw)
@@ -75,7 +84,7 @@ class _Writer:
 
 def save_all(portal: Portal, core: Core, blobs: SyncBlobs, *, pin: bool, check: bool, tally: Tally) -> list[SavedBlob]:
     """Save all blobs in one batch and return what became of each."""
-    writer = _Writer(portal, core, pin=pin, check=check, tally=tally)
+    writer = _Writer(portal, core, pin=pin, check=check, tally=tally, owner_waits=owner_waits(blobs))
     saved = writer.save(_iterate(blobs), None)
     return writer.unpack(saved) if saved is not None else []
 

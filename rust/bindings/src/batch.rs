@@ -1,6 +1,6 @@
 //! Blobs on their way in.
 
-use packhouse_engine::store::{self, StreamSlot};
+use packhouse_engine::store::{self, Item, StreamSlot};
 use packhouse_engine::{Error, Id, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -11,7 +11,7 @@ use crate::detach::detached;
 use crate::errors;
 use crate::fork::Owned;
 
-/// Buffers that may change are copied up to this size, and read in one pass above it.
+/// Buffers that may change are copied, where they are new, up to this size, and read in one pass above it.
 const COPIED: usize = 16 << 20;
 /// Bytes of a large buffer that are copied at once.
 const PIECE: usize = 8 << 20;
@@ -28,10 +28,10 @@ pub(crate) struct Filling {
     slots: Vec<StreamSlot>,
 }
 
-/// Bytes that do not change while the GIL is released.
-enum Fixed<'py> {
+/// What keeps bytes alive while the GIL is released.
+enum Held<'py> {
     Bytes(Bound<'py, PyBytes>),
-    Copied(Vec<u8>),
+    View(View),
 }
 
 impl Batch {
@@ -56,23 +56,26 @@ impl Batch {
         detached(py, || work(self.inner.lock().as_mut().ok_or_else(over)?))
     }
 
-    fn add_fixed(&self, py: Python<'_>, held: &[Fixed<'_>], cancel: &Cancel) -> PyResult<()> {
+    fn add_held(&self, py: Python<'_>, held: &[Held<'_>], cancel: &Cancel) -> PyResult<()> {
         if held.is_empty() {
             return Ok(());
         }
-        // `bytes` objects do not change, and `held` keeps them alive.
-        let items: Vec<&[u8]> = held
+        let items: Vec<Item<'_>> = held
             .iter()
             .map(|item| match item {
-                Fixed::Bytes(bytes) => bytes.as_bytes(),
-                Fixed::Copied(bytes) => bytes.as_slice(),
+                Held::Bytes(bytes) => Item { bytes: bytes.as_bytes(), changes: false },
+                Held::View(view) => Item { bytes: view.changing(), changes: true },
             })
             .collect();
-        self.work(py, |filling| filling.batch.add(&items, &cancel.flag))
+        self.work(py, |filling| filling.batch.add_items(&items, &cancel.flag))
     }
 
-    /// A large buffer that may change: one pass, so that what is hashed is what is stored.
+    /// A large buffer that may change: what is not there already is read in one pass, so that what is hashed is what is stored.
     fn add_view(&self, py: Python<'_>, view: &View, cancel: &Cancel) -> PyResult<()> {
+        let bytes = view.changing();
+        if self.work(py, |filling| filling.batch.add_known(bytes, &cancel.flag))? {
+            return Ok(());
+        }
         let slot = self.begin_stream(py)?;
         let mut start = 0_usize;
         while start < view.len() {
@@ -96,25 +99,25 @@ impl Batch {
         self.id.to_string()
     }
 
-    /// Add blobs; `bytes` are used where they stand, other buffers are copied or, when large, read in one pass.
+    /// Add blobs; `bytes` are used where they stand, of other buffers what is new is copied or, when large, read in one pass.
     fn add(&self, py: Python<'_>, items: Vec<Bound<'_, PyAny>>, cancel: &Cancel) -> PyResult<()> {
         let mut held = Vec::with_capacity(items.len());
         for item in items {
             match item.cast_into::<PyBytes>() {
-                Ok(bytes) => held.push(Fixed::Bytes(bytes)),
+                Ok(bytes) => held.push(Held::Bytes(bytes)),
                 Err(other) => {
                     let view = View::new(&other.into_inner(), false)?;
                     if view.len() <= COPIED {
-                        held.push(Fixed::Copied(view.copy(py, 0, view.len())?));
+                        held.push(Held::View(view));
                     } else {
-                        self.add_fixed(py, &held, cancel)?;
+                        self.add_held(py, &held, cancel)?;
                         held.clear();
                         self.add_view(py, &view, cancel)?;
                     }
                 }
             }
         }
-        self.add_fixed(py, &held, cancel)
+        self.add_held(py, &held, cancel)
     }
 
     /// Begin a blob that comes in pieces; its result stands where this was called.

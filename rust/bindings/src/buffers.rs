@@ -35,6 +35,18 @@ impl View {
         usize::try_from(self.raw.len).unwrap_or(0)
     }
 
+    /// All bytes, where they stand, to be read while the GIL is released. Their owner may write to them meanwhile: what is read may be
+    /// any mixture, and no two reads need agree.
+    pub(crate) fn changing(&self) -> &[u8] {
+        if self.len() == 0 {
+            return &[]; // the pointer may be null
+        }
+        // SAFETY: the exporter keeps `len` bytes readable and in place while the buffer is held, and `u8` has no invalid values. A
+        // write by their owner meanwhile is a data race, as it is for `hashlib`, which reads without the GIL, too: the engine only
+        // hashes these bytes, cuts them, or copies them (`store::Item::changes`), and nothing it relies on is read from them twice.
+        unsafe { std::slice::from_raw_parts(self.raw.buf.cast::<u8>().cast_const(), self.len()) }
+    }
+
     /// Copy `len` bytes from `start` into Rust's memory, in slices between which other threads run.
     pub(crate) fn copy(&self, py: Python<'_>, start: usize, len: usize) -> PyResult<Vec<u8>> {
         let whole = start.checked_add(len).is_some_and(|stop| stop <= self.len());

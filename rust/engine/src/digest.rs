@@ -75,6 +75,18 @@ pub fn hash(bytes: &[u8]) -> Digest {
     Digest(*blake3::hash(bytes).as_bytes())
 }
 
+/// Copy bytes and hash the copy, piece by piece, so that what is hashed is in the cache still.
+pub fn copy_and_hash(bytes: &[u8]) -> (Vec<u8>, Digest) {
+    let mut copy = Vec::with_capacity(bytes.len());
+    let mut hasher = Hasher::new();
+    for piece in bytes.chunks(PIECE) {
+        let done = copy.len();
+        copy.extend_from_slice(piece);
+        hasher.update(copy.get(done..).unwrap_or_default());
+    }
+    (copy, Digest(*hasher.finalize().as_bytes()))
+}
+
 /// Hash one large input on up to `threads` threads, the calling one among them. Equal to [`hash`].
 pub fn hash_parallel(bytes: &[u8], threads: usize) -> Digest {
     if threads < 2 || bytes.len() < WORTH_A_THREAD {

@@ -5,15 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::feed::{Feed, Whole};
-use super::known::{Known, KnownBlob, Leaned};
-use super::pipeline::{self, lock};
+use super::items::{Item, Repeats};
+use super::known::{Known, Leaned};
+use super::pipeline::lock;
 use super::runs::{PackRef, Run, Runs};
 use super::stage::{Placed, SMALL, SMALL_LIMIT, Stage};
 use super::stream::Stream;
 use super::writer::Writer;
 use super::{Inner, internal};
 use crate::cancel::Cancel;
-use crate::digest::{self, Digest};
+use crate::digest::Digest;
 use crate::id::Id;
 use crate::index::by_digest::ByDigest;
 use crate::{Error, Kind, Result};
@@ -55,6 +56,7 @@ pub struct Batch {
     pub(crate) rows: Vec<Option<Row>>,
     pub(crate) blobs: ByDigest<Digest, super::recipe::Tree>,
     pub(crate) streams: BTreeMap<usize, Stream>,
+    pub(crate) repeats: Repeats,
 }
 
 /// One result, as long as its batch is not committed.
@@ -105,6 +107,7 @@ impl Batch {
             rows: Vec::new(),
             blobs: ByDigest::default(),
             streams: BTreeMap::new(),
+            repeats: Repeats::default(),
         };
         if far && batch.store.levels.are_recent(RECENT) {
             // A small batch that leans on nothing asks for nothing before it is published.
@@ -118,9 +121,14 @@ impl Batch {
         Ok(batch)
     }
 
+    /// Whether notes and index were listed since it began.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
     /// List notes and index, once: what this process knows may have been damaged or lost since, and a batch leans only on segments that
     /// others can read, too.
-    fn freshen(&mut self) -> Result<()> {
+    pub(crate) fn freshen(&mut self) -> Result<()> {
         if self.fresh {
             return Ok(());
         }
@@ -158,53 +166,44 @@ impl Batch {
     /// # Errors
     /// `Cancelled`; the disk's errors. The batch is unusable after an error: drop it.
     pub fn add(&mut self, items: &[&[u8]], cancel: &Cancel) -> Result<()> {
+        let items: Vec<Item<'_>> = items.iter().map(|&bytes| Item::from(bytes)).collect();
+        self.add_items(&items, cancel)
+    }
+
+    /// The same for blobs of which some may change during the call: what is stored, and hashed, of those is a copy.
+    ///
+    /// # Errors
+    /// As for `add`.
+    pub fn add_items(&mut self, items: &[Item<'_>], cancel: &Cancel) -> Result<()> {
         let largest = self.store.settings.chunking.max as usize;
-        let total = items.iter().fold(0_usize, |sum, item| sum.saturating_add(item.len()));
+        let total = items.iter().fold(0_usize, |sum, item| sum.saturating_add(item.bytes.len()));
         let staged = lock(&self.stage).small.len();
-        if staged.saturating_add(total) > SMALL_LIMIT || items.iter().any(|item| item.len() > largest) {
+        if staged.saturating_add(total) > SMALL_LIMIT || items.iter().any(|item| item.bytes.len() > largest) {
             self.freshen()?;
         }
-        let grain = items.len().saturating_mul(GRAIN).checked_div(total.max(1)).unwrap_or(1).clamp(1, 512);
         let store = Arc::clone(&self.store);
         let hands = store.crew.join(if total < ONE_THREAD { 1 } else { store.threads });
         let threads = hands.count();
-        // A blob that is large enough is hashed by all threads at once, the others each by one, which looks it up, too.
-        let hashed: Vec<(&[u8], Option<Digest>)> = items
-            .iter()
-            .map(|&item| (item, (item.len() >= HUGE).then(|| digest::hash_parallel(item, threads))))
-            .collect();
-        let mut found = self.look_up(&hashed, (threads, grain), cancel)?;
-        if !self.fresh && found.iter().any(|(_, known)| known.is_some()) {
-            self.freshen()?;
-            self.known = Known::new(self.options.check);
-            let hashed: Vec<_> = items.iter().zip(found).map(|(&item, (key, _))| (item, Some(key))).collect();
-            found = self.look_up(&hashed, (threads, grain), cancel)?;
-        }
+        let mut seen = self.see(items, threads, cancel)?;
         let first = self.rows.len();
         let mut fresh: Vec<Whole<'_>> = Vec::new();
-        let mut seen: ByDigest<Digest, ()> = ByDigest::default();
+        let mut listed: ByDigest<Digest, ()> = ByDigest::default();
         let mut repeated = Vec::new();
-        for (&item, (key, found)) in items.iter().zip(found) {
+        let known: Vec<_> = seen.iter_mut().map(|one| one.known.take()).collect();
+        for ((item, one), known) in items.iter().zip(&seen).zip(known) {
             let at = self.rows.len();
-            let size = item.len() as u64;
-            if let Some(place) = found {
-                self.known.lean_on_blob(key);
-                self.rows.push(Some(Row {
-                    key,
-                    size,
-                    stored: 0,
-                    existed: true,
-                    root: place.root,
-                    runs: Place::Runs(place.runs),
-                    borrowed: Vec::new(),
-                }));
-            } else if self.has(&key, item.len() > largest)? || seen.contains_key(&key) {
+            let key = one.key;
+            let size = item.bytes.len() as u64;
+            if let Some(known) = known {
+                let row = self.known_row(key, size, known);
+                self.rows.push(Some(row));
+            } else if self.has(&key, item.bytes.len() > largest)? || listed.contains_key(&key) {
                 self.rows.push(None);
                 repeated.push((at, key, size));
             } else {
-                seen.insert(key, ());
+                listed.insert(key, ());
                 self.rows.push(None);
-                fresh.push(Whole { at, key, data: item });
+                fresh.push(Whole { at, key, data: one.copy.as_deref().unwrap_or(item.bytes) });
             }
         }
         if !fresh.is_empty() {
@@ -222,21 +221,6 @@ impl Batch {
         }
         debug_assert!(self.rows.iter().skip(first).all(Option::is_some));
         Ok(())
-    }
-
-    /// The key of each item, and where it stands if it is there already.
-    fn look_up(
-        &self,
-        items: &[(&[u8], Option<Digest>)],
-        (threads, grain): (usize, usize),
-        cancel: &Cancel,
-    ) -> Result<Vec<(Digest, Option<KnownBlob>)>> {
-        let largest = self.store.settings.chunking.max as usize;
-        let snapshot = self.store.levels.snapshot()?;
-        pipeline::map(items, threads, grain, cancel, |&(item, key)| {
-            let key = key.unwrap_or_else(|| digest::hash(item));
-            Ok((key, self.known.blob(&self.store, &snapshot, &key, item.len(), largest)?))
-        })
     }
 
     /// Whether this batch has stored the blob already.
@@ -326,8 +310,6 @@ const RECENT: Duration = Duration::from_secs(10);
 const ONE_THREAD: usize = 256 * 1024;
 /// Bytes that one thread takes at a time.
 pub(crate) const GRAIN: usize = 1024 * 1024;
-/// A blob of this length is hashed by all threads at once.
-const HUGE: usize = 16 * 1024 * 1024;
 
 fn no_stream() -> Error {
     Error::invalid("no-stream", "write to a blob of a batch: it is not open")

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::frames::{Job, Task, plan};
 use super::locate::{Located, Piece, What};
-use super::pipeline::{self, lock};
+use super::pipeline::{self, hash_large, lock};
 use super::stats::add;
 use super::{Inner, Store, internal};
 use crate::cancel::Cancel;
@@ -129,7 +129,7 @@ impl Inner {
         let hands = self.crew.join(self.threads);
         let threads = if whole.len() >= hands.count() { 1 } else { hands.count() };
         let checked = pipeline::map(&whole, hands.count(), 1, cancel, |(found, out, _)| {
-            Ok(digest::hash_parallel(out, threads) == found.key || planted("read-check-off"))
+            Ok(hash_large(out, threads, cancel)? == found.key || planted("read-check-off"))
         });
         for (at, (found, _, owner)) in whole.iter().enumerate() {
             let verdict = match &checked {

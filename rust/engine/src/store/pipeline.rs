@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::cancel::Cancel;
+use crate::digest::{Digest, StreamHasher};
 use crate::{Error, Kind, Result};
 
 /// The four stations.
@@ -185,6 +186,19 @@ pub(crate) fn map<T: Sync, R: Send>(
     groups.sort_unstable_by_key(|(index, _)| *index);
     Ok(groups.into_iter().flat_map(|(_, done)| done).collect())
 }
+
+/// Hash one large blob on up to `threads` threads.
+pub(crate) fn hash_large(bytes: &[u8], threads: usize, cancel: &Cancel) -> Result<Digest> {
+    let mut hasher = StreamHasher::new();
+    for piece in bytes.chunks(PATIENCE) {
+        cancel.check()?;
+        hasher.update_parallel(piece, threads);
+    }
+    Ok(hasher.finish())
+}
+
+/// Bytes that are hashed before it is seen whether the caller still wants it: some milliseconds.
+const PATIENCE: usize = 32 * 1024 * 1024;
 
 fn panicked() -> Error {
     Error::new(Kind::Corrupt, "internal", "a worker thread of the engine panicked")

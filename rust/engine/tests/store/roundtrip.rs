@@ -4,7 +4,7 @@ use packhouse_engine::Kind;
 use packhouse_engine::cancel::Cancel;
 use packhouse_engine::digest;
 use packhouse_engine::disk::{Disk, RealDisk, SimDisk};
-use packhouse_engine::store::{BatchOptions, OpenOptions};
+use packhouse_engine::store::{BatchOptions, Item, OpenOptions};
 
 use crate::tools::*;
 
@@ -57,6 +57,53 @@ fn what_was_saved_loads_again_from_a_folder() {
     let dir = std::env::temp_dir().join(format!("packhouse-roundtrip-{}", std::process::id()));
     check(Arc::new(RealDisk::create(&dir).unwrap()));
     std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn blobs_that_may_change_are_copied_where_they_are_new_and_found_where_they_are_not() {
+    let store = open(&SimDisk::memory());
+    let blobs = blobs();
+    let small: Vec<Vec<u8>> = blobs.iter().filter(|blob| blob.len() < 4_000).cloned().collect();
+    let save_changing = |blobs: &[Vec<u8>]| {
+        let mut batch = store.begin(BatchOptions::default()).unwrap();
+        let item = |(at, bytes)| Item { bytes, changes: at % 3 != 0 };
+        let items: Vec<Item<'_>> = blobs.iter().map(Vec::as_slice).enumerate().map(item).collect();
+        batch.add_items(&items, &Cancel::new()).unwrap();
+        store.commit(vec![batch]).remove(0).unwrap()
+    };
+    // Alone, a small batch that has listed nothing yet, mixed with what is new, and all of them known.
+    for (blobs, known) in [(&small[3..5], 0), (&small[4..6], 1), (&blobs[..], 3), (&blobs[..], blobs.len())] {
+        let saved = save_changing(blobs);
+        assert_eq!(saved.iter().filter(|one| one.existed).count(), known);
+        assert!(saved.iter().all(|one| !one.existed || one.stored == 0));
+        assert!(saved.iter().zip(blobs).all(|(one, blob)| one.key == digest::hash(blob)));
+        assert_loads(&store, blobs);
+    }
+    assert_eq!(verify(&store).findings, vec![]);
+}
+
+#[test]
+fn a_large_blob_that_may_change_is_taken_where_it_stands_only_if_all_of_it_is_there() {
+    let store = open(&SimDisk::memory());
+    let blob = noise(1, 20_000_000);
+    let mut other = blob.clone();
+    *other.last_mut().unwrap() ^= 1;
+    let mut batch = store.begin(BatchOptions::default()).unwrap();
+    assert!(!batch.add_known(&blob, &Cancel::new()).unwrap());
+    assert!(batch.is_empty());
+    batch.add(&[&blob], &Cancel::new()).unwrap();
+    store.commit(vec![batch]).remove(0).unwrap();
+
+    let mut batch = store.begin(BatchOptions::default()).unwrap();
+    assert!(!batch.add_known(&other, &Cancel::new()).unwrap());
+    assert!(batch.add_known(&blob, &Cancel::new()).unwrap());
+    assert!(!batch.add_known(&blob[1..], &Cancel::new()).unwrap());
+    let saved = store.commit(vec![batch]).remove(0).unwrap();
+    assert_eq!(saved.iter().map(|one| (one.key, one.existed)).collect::<Vec<_>>(), [(digest::hash(&blob), true)]);
+    let cancelled = Cancel::new();
+    cancelled.cancel();
+    let mut batch = store.begin(BatchOptions::default()).unwrap();
+    assert_eq!(batch.add_known(&blob, &cancelled).unwrap_err().kind(), Kind::Cancelled);
 }
 
 #[test]
