@@ -49,7 +49,9 @@ pub struct Batch {
     pub(crate) generation: u64,
     /// How often segments had gone before.
     pub(crate) losses: u64,
-    /// Whether notes and index were listed since it began: before that it leans on nothing.
+    /// Whether the index was listed since it began.
+    listed: bool,
+    /// Whether notes and index were: before that it leans on nothing.
     fresh: bool,
     pub(crate) stage: Mutex<Stage>,
     pub(crate) known: Known,
@@ -101,6 +103,7 @@ impl Batch {
             options,
             generation: 0,
             losses: 0,
+            listed: false,
             fresh: false,
             stage: Mutex::default(),
             known: Known::new(options.check),
@@ -109,10 +112,12 @@ impl Batch {
             streams: BTreeMap::new(),
             repeats: Repeats::default(),
         };
-        if far && batch.store.levels.are_recent(RECENT) {
-            // A small batch that leans on nothing asks for nothing before it is published.
+        if far {
+            // A small batch that leans on nothing asks for nothing before it is published, but for what others have of late.
             batch.store.notes.check_announced()?;
-            let snapshot = batch.store.levels.snapshot()?;
+            batch.listed = !batch.store.levels.are_recent(RECENT);
+            let levels = &batch.store.levels;
+            let snapshot = if batch.listed { levels.refresh_checked()? } else { levels.snapshot()? };
             batch.generation = snapshot.generation;
             batch.losses = snapshot.losses;
         } else {
@@ -132,14 +137,21 @@ impl Batch {
         if self.fresh {
             return Ok(());
         }
-        let (notes, disk) = (&self.store.notes, self.store.disk.as_ref());
-        if disk.reach().far {
+        let (notes, levels, disk) = (&self.store.notes, &self.store.levels, self.store.disk.as_ref());
+        let snapshot = if disk.reach().far {
             notes.check_announced()?; // marks are listed in step 3
-            notes.refresh_damage(disk)?;
+            let index = || if self.listed { levels.snapshot() } else { levels.refresh_checked() };
+            let (damage, snapshot) = std::thread::scope(|scope| {
+                let damage = scope.spawn(|| notes.refresh_damage(disk)); // beside the index: each is a request
+                let snapshot = index();
+                (damage.join(), snapshot)
+            });
+            damage.map_err(|_| internal())??;
+            snapshot?
         } else {
             notes.refresh(disk)?;
-        }
-        let snapshot = self.store.levels.refresh_checked()?;
+            levels.refresh_checked()?
+        };
         self.generation = snapshot.generation;
         self.losses = snapshot.losses;
         self.fresh = true;
