@@ -249,6 +249,7 @@ StoreNotFound
   shared-file-system | The folder is on a network or user-space file system. | Use a local disk, or `shared=True`.
 UnsupportedStore
   conditional-writes | The service has no conditional writes. | Use another, or no names.
+  list-after-put | The service does not list what was just put. | Use another, or none of its caches.
   not-implemented | The service does not implement it. | Use another service.
   announcement | The store announces a change that this version does not know. | Write to it with a newer version.
   cipher | What is stored is encrypted, which this version cannot read. | Use a newer version.

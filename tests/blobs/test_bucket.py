@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import random
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import anyio
 import pytest
@@ -14,7 +13,7 @@ import packhouse
 from packhouse.objects.http import HttpOptions
 from packhouse.objects.s3 import S3Options
 from tests.blobs.conftest import objects_of
-from tests.hostile.server import Behave, Request, Talk, hostile
+from tests.hostile.server import Behave, Talk, hostile
 
 DICE = random.Random(5)
 LARGE = DICE.randbytes(20 << 20)
@@ -145,18 +144,6 @@ def test_without_await(url: str, options: packhouse.StoreOptions, anyio_backend:
         assert bytes(store.load(saved[1].key)) == LARGE
 
 
-def _listing(talk: Talk, request: Request) -> bytes:
-    """A good server's list."""
-    from tests.hostile.server import answer  # noqa: PLC0415 - beside its use
-
-    prefix = request.query["prefix"][0]
-    with talk.server.lock:
-        keys = sorted(path.removeprefix("/bucket/") for path in talk.server.objects)
-    entry = "<Contents><Key>{}</Key><Size>1</Size><LastModified>2026-01-01T00:00:00Z</LastModified></Contents>"
-    found = "".join(entry.format(key) for key in keys if key.startswith(prefix))
-    return answer(200, f"<ListBucketResult>{found}</ListBucketResult>".encode())
-
-
 def losing(times: int, *, effect: bool) -> Behave:
     """Lose the answers to the first writes of a segment, before or after their effect."""
 
@@ -169,7 +156,7 @@ def losing(times: int, *, effect: bool) -> Behave:
                         talk.server.well(request)
                     talk.reset()
                     return
-            talk.send(_listing(talk, request) if "list-type" in request.query else talk.server.well(request))
+            talk.send(talk.server.well(request))
 
     return serve
 
@@ -189,33 +176,6 @@ async def test_a_commit_whose_answer_is_lost(times: int, effect: bool, anyio_bac
             with pytest.raises(packhouse.CommitUncertain) as caught:
                 await store.save_blobs([b"told"])
             assert await store.committed(caught.value.batch_id) is effect
-
-
-def _heedless(talk: Talk) -> None:
-    """Take conditions and do not look at them."""
-    for request in talk.requests():
-        request.headers.pop("if-none-match", None)
-        talk.send(_listing(talk, request) if "list-type" in request.query else talk.server.well(request))
-
-
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_service_that_ignores_conditions_gets_no_store(anyio_backend: str) -> None:
-    with hostile(_heedless) as server:
-        bucket = S3Options(endpoint=server.url, region="r", anonymous=True)
-        chosen = packhouse.StoreOptions(bucket=bucket)
-        with pytest.raises(packhouse.UnsupportedStore, match="ignores conditional writes"):
-            async with packhouse.open("s3://bucket/p", options=chosen):
-                pass
-        assert server.objects == {}, "nothing is left"
-        without = packhouse.StoreOptions(bucket=replace(bucket, conditional_writes=False))
-        for options in (without, chosen):  # the store remembers it
-            async with packhouse.open("s3://bucket/p", options=options) as store:
-                (saved,) = await store.save_blobs([b"kept"])
-                assert bytes(await store.load(saved.key)) == b"kept"
-                with pytest.raises(packhouse.UnsupportedStore, match="made without conditional writes"):
-                    await store.names.put("name", 1)
-                with pytest.raises(packhouse.NameNotFound):
-                    await store.names.get("name")
 
 
 async def test_a_batch_does_not_need_what_another_has_sent_and_then_withdraws(

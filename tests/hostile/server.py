@@ -85,8 +85,13 @@ class Hostile:
         return sum(request.writes for request in self.requests)
 
     def _well(self, request: Request) -> bytes:
+        if "list-type" in request.query:
+            return self._list(request.path, request.query["prefix"][0])
         if request.query.keys() & {"uploads", "partNumber", "uploadId"}:
             return self._upload(request)
+        return self._object(request)
+
+    def _object(self, request: Request) -> bytes:
         there = self.objects.get(request.path)
         if request.method == "PUT":
             wanted = request.headers.get("if-match", "")
@@ -101,6 +106,12 @@ class Hostile:
         if there is None:
             return answer(404, b"" if request.method == "HEAD" else b"<Error><Code>NoSuchKey</Code></Error>")
         return self._read(request, *there)
+
+    def _list(self, bucket: str, prefix: str) -> bytes:
+        entry = "<Contents><Key>{}</Key><Size>{}</Size><LastModified>2026-01-01T00:00:00Z</LastModified></Contents>"
+        named = sorted((path.removeprefix(bucket), len(body)) for path, (body, _) in self.objects.items())
+        found = "".join(entry.format(key, size) for key, size in named if key.startswith(prefix))
+        return answer(200, f"<ListBucketResult>{found}</ListBucketResult>".encode())
 
     def _upload(self, request: Request) -> bytes:
         if "uploads" in request.query:

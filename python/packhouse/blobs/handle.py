@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import anyio
 
@@ -13,7 +13,7 @@ from packhouse.blobs.commits import Committer
 from packhouse.blobs.core import Core
 from packhouse.blobs.jobs import Jobs
 from packhouse.blobs.options import Mode, StoreOptions, locate_store
-from packhouse.errors import InvalidInput, ReadOnlyStore, StoreClosed
+from packhouse.errors import InvalidInput, ReadOnlyStore, StoreClosed, StoreNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,10 @@ class Handle:
 
     Pickles as its URL and options: the copy is a handle that is not open yet.
     """
+
+    _whole: ClassVar[int | None] = None
+    """A bucket's segments of so many bytes are read whole, larger ones block by block; None for the engine's own bound.
+    Tests lower it, to have small stores read as large ones are."""
 
     def __init__(
         self,
@@ -104,8 +108,7 @@ class Handle:
         await tasks.__aenter__()
         try:
             jobs = Jobs(tasks)
-            carrier = await self._reach(tasks)
-            engine = await jobs.call(lambda: self._open_engine(carrier))
+            engine = await self._start(jobs, tasks)
             committer = Committer(engine, jobs)
             tasks.start_soon(committer.run)
         except BaseException:
@@ -149,20 +152,47 @@ class Handle:
             raise ReadOnlyStore(f"{operation}: {self.url} was opened for reading only", kind="mode")
         return core
 
-    async def _reach(self, tasks: TaskGroup) -> Carrier | None:
-        """Open the way to a bucket; None where there is none to open."""
+    def _reader(self) -> Self:
+        """Return another handle of the same store, for reading and for any event loop; it is not open.
+
+        Raises:
+            InvalidInput: it has a client of its user's, which belongs to one event loop.
+        """
+        if self._client is not None:
+            raise InvalidInput(f"{self.url} has a client of yours, which belongs to one event loop", kind="option")
+        folder, size = self._cache.folder, self._cache.size
+        reader = type(self)(self.url, mode="r", options=self._options, cache_dir=folder, cache_bytes=size)
+        reader._memory = self._memory  # noqa: SLF001 - its own kind
+        return reader
+
+    async def _start(self, jobs: Jobs, tasks: TaskGroup) -> _engine.Store:
+        """Open what is there, or make a store where there is none."""
+        create = self._create and self._mode == "a"
+        remote = self._reach()
+        if remote is None:
+            return await jobs.call(lambda: self._open_engine(None, create=create, seen={}))
+        carrier = await remote.start(tasks)
+        self._remote = remote
+        try:
+            engine = await jobs.call(lambda: self._open_engine(carrier, create=False, seen={}))
+        except StoreNotFound as missing:
+            if not create or missing.kind != "no-store":
+                raise
+            seen = await remote.probe()
+            engine = await jobs.call(lambda: self._open_engine(carrier, create=True, seen=seen))
+        remote.settle(quoted=engine.quoted_etags())
+        return engine
+
+    def _reach(self) -> Remote | None:
+        """Return the way to a bucket, not opened yet; None where there is none to open."""
         if not self._location.remote:
             return None
         from packhouse.blobs.remote import Remote  # noqa: PLC0415 - imports httpx
-        from packhouse.objects import open_objects  # noqa: PLC0415 - as above
+        from packhouse.objects.opening import open_bucket  # noqa: PLC0415 - as above
 
-        objects = open_objects(self._location.url, options=self._options.bucket, client=self._client)
         bucket = self._options.bucket
-        conditions = bucket is None or bucket.conditional_writes
-        remote = Remote(objects, create=self._create and self._mode == "a", conditions=conditions)
-        carrier = await remote.start(tasks)
-        self._remote = remote
-        return carrier
+        objects = open_bucket(self._location.url, options=bucket, client=self._client)
+        return None if objects is None else Remote(objects, bucket)
 
     async def _leave(self) -> None:
         """Close the way to a bucket."""
@@ -170,18 +200,17 @@ class Handle:
         if remote is not None:
             await remote.close()
 
-    def _open_engine(self, carrier: Carrier | None) -> _engine.Store:
+    def _open_engine(self, carrier: Carrier | None, *, create: bool, seen: dict[str, int]) -> _engine.Store:
         options, path, write = self._options, self._location.path, self._mode == "a"
-        create = self._create and write
         if carrier is not None:
-            disk = _engine.Disk.objects(carrier, self.url, find_cache(self._cache))
+            disk = _engine.Disk.objects(carrier, self.url, find_cache(self._cache), self._whole)
         elif path is None:
             disk = self._memory = self._memory or _engine.Disk.memory()
         else:
             disk = _engine.Disk.folder(path, create)
         cores = len(os.sched_getaffinity(0))
         threads = options.threads or (cores if carrier is None else max(cores, _REQUESTS))
-        return _engine.Store.open(disk, write, create, options.shared, threads, options.settings())
+        return _engine.Store.open(disk, write, create, options.shared, threads, options.settings() | seen)
 
 
 def _close(core: Core) -> None:

@@ -9,16 +9,15 @@ import anyio
 from anyio.from_thread import BlockingPortal
 
 from packhouse.blobs.carrier import Carrier
-from packhouse.errors import NameConflict, NameNotFound, UnsupportedStore
+from packhouse.errors import UnsupportedStore
+from packhouse.objects.probing import Conditions, lists_at_once, try_conditions
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup, TaskStatus
 
-    from packhouse.objects.contract import ObjectStore
+    from packhouse.objects.bucket import BucketObjects, BucketOptions
 
 __all__ = ["Remote"]
-
-_SETTINGS = "store.json"
 
 
 class Remote:
@@ -29,15 +28,13 @@ class Remote:
 
     Args:
         objects: not opened yet.
-        create: whether a store may be made: then the service must honour conditions, or its user must have said that
-            it does not.
-        conditions: False where the user has said so: a store is then made by one writer at a time, and has no names.
+        options: what was chosen about the bucket; `conditional_writes=False` says that the service has none: a store is
+            then made by one writer at a time, and has no names.
     """
 
-    def __init__(self, objects: ObjectStore, *, create: bool, conditions: bool) -> None:
+    def __init__(self, objects: BucketObjects, options: BucketOptions | None) -> None:
         self._objects = objects
-        self._create = create
-        self._conditions = conditions
+        self._conditions = options is None or options.conditional_writes
         self._close = anyio.Event()
         self._closed = anyio.Event()
 
@@ -56,20 +53,45 @@ class Remote:
         with anyio.CancelScope(shield=True):
             started = False
             try:
-                async with self._objects:
-                    if self._create and self._conditions:
-                        await _try_conditions(self._objects)
-                    async with BlockingPortal() as portal:
-                        started = True
-                        task_status.started(Carrier(self._objects, portal, conditions=self._conditions))
-                        await self._close.wait()
-                        await portal.stop()
+                async with self._objects, BlockingPortal() as portal:
+                    started = True
+                    task_status.started(Carrier(self._objects, portal, conditions=self._conditions))
+                    await self._close.wait()
+                    await portal.stop()
             except Exception as error:
                 if started:
                     raise
                 task_status.started(error)
             finally:
                 self._closed.set()
+
+    async def probe(self) -> dict[str, int]:
+        """See whether the service does what a store needs, before one is made; 9 requests, nothing is left.
+
+        Returns:
+            What the settings of the store keep of it.
+
+        Raises:
+            UnsupportedStore: it does not list what was just put (`list-after-put`), or has no conditional writes, and
+                nobody said that this is known (`conditional-writes`).
+        """
+        listed, written = (f"tmp/{secrets.token_hex(16)}" for _ in range(2))
+        try:
+            if not await lists_at_once(self._objects, listed):
+                message = f"cannot make a store in {self._objects.url}: the service does not list what was just put, "
+                message += "and what is committed is found by listing"
+                raise UnsupportedStore(message, kind="list-after-put")
+            if self._conditions:
+                _demand(await try_conditions(self._objects, written), self._objects.url)
+        finally:
+            with anyio.CancelScope(shield=True):
+                for name in (listed, written):  # not at once: no service needs to know how, for a store to be made
+                    await self._objects.delete([name])
+        return {"quoted_etags": int(self._objects.quoted)}
+
+    def settle(self, *, quoted: bool) -> None:
+        """Write versions as the store's settings say, unless its user has chosen."""
+        self._objects.requote(quoted=quoted)
 
     async def close(self) -> None:
         """Close connections; the engine calls no more."""
@@ -78,29 +100,18 @@ class Remote:
             await self._closed.wait()
 
 
-async def _try_conditions(objects: ObjectStore) -> None:
-    """Where there is no store yet, see whether the service honours conditions.
+def _demand(conditions: Conditions, url: str) -> None:
+    """Refuse a service that does not honour conditions.
 
     Raises:
-        UnsupportedStore: it takes them and does not look at them, or refuses them (`conditional-writes`).
+        UnsupportedStore: it takes them and does not look at them, has none, or finds every version wrong.
     """
-    try:
-        await objects.head(_SETTINGS)
-    except NameNotFound:
-        pass
-    else:
-        return
-    name = f"tmp/{secrets.token_hex(16)}"
-    try:
-        await objects.put_if(name, b"first", version=None)
-        try:
-            await objects.put_if(name, b"second", version=None)
-        except NameConflict:
-            return
-    finally:
-        await objects.delete([name])
-    message = (
-        f"cannot make a store in {objects.url}: the service ignores conditional writes, so names would lose updates; "
-        "S3Options(conditional_writes=False) makes one without names"
-    )
-    raise UnsupportedStore(message, kind="conditional-writes")
+    says = {
+        "ignores": f"ignores conditional writes ({conditions.which})",
+        "lacks": "has no conditional writes",
+        "mistakes": "refuses conditional writes on the very version that is there",
+    }.get(conditions.doing)
+    if says is not None:
+        message = f"cannot make a store in {url}: the service {says}, so names would lose updates; "
+        message += "conditional_writes=False among the bucket's options makes one without names"
+        raise UnsupportedStore(message, kind="conditional-writes")

@@ -26,9 +26,6 @@ def doctor(
     region: Annotated[str | None, typer.Option(help="Of the bucket (S3).")] = None,
     profile: Annotated[str | None, typer.Option(help="The section of the AWS files (S3).")] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="Sign nothing.")] = False,
-    unquoted_etags: Annotated[
-        bool, typer.Option("--unquoted-etags", help="Compare versions without quotes (S3).")
-    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check credentials, rights, conditional writes, uploads in parts, checksums, clock, latency and throughput.
@@ -40,7 +37,6 @@ def doctor(
     chosen: dict[str, Any] = {"endpoint": endpoint, "region": region, "profile": profile}
     chosen = {name: value for name, value in chosen.items() if value is not None}
     chosen |= {"anonymous": True} if anonymous else {}
-    chosen |= {"quoted_etags": False} if unquoted_etags else {}
     run(lambda: _doctor(url, chosen, as_json=as_json), as_json=as_json)
 
 

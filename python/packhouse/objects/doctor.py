@@ -14,8 +14,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import anyio
 
-from packhouse.errors import NameConflict, NameNotFound, PackhouseError, UnsupportedStore
+from packhouse.errors import NameConflict, NameNotFound, PackhouseError
 from packhouse.objects.contract import ObjectInfo, ObjectStore, Stream
+from packhouse.objects.probing import lists_at_once, try_conditions
 
 __all__ = ["Diagnosis", "Verdict", "examine"]
 
@@ -64,39 +65,31 @@ class _Patient:
         return f"differs by {skew:+.1f} s"
 
     async def listing(self) -> str:
+        """See that a list is of now, and of all there is."""
+        at_once = await lists_at_once(self.store, f"{self.prefix}listed")
+        _expect(at_once, "what was just written is not listed, and what is committed is found by listing")
         names = {info.name async for info in self.store.list(self.prefix)}
-        _expect(f"{self.prefix}small" in names, "what was just written is not listed")
+        _expect(f"{self.prefix}small" in names, "what was written before is not listed")
         return "what was just written is listed"
 
     async def conditions(self) -> str:
         """Try them out: a service may honour them, ignore them or refuse them."""
+        from packhouse.objects.bucket import BucketObjects  # noqa: PLC0415 - imports httpx
+
         name = f"{self.prefix}condition"
-        try:
-            first = await self.store.put_if(name, b"first", version=None)
-        except UnsupportedStore:
-            raise _Poor("not to be had: open stores with conditional_writes=False, names will refuse") from None
-        ignored = "ignored without a word: open stores with conditional_writes=False, names will refuse"
-        if await self._wins(name, None):
-            raise _Poor(f"if absent: {ignored}")
-        try:
-            second = await self.store.put_if(name, b"second", version=first.version)
-        except NameConflict:
-            raise _Poor("a true version is refused: try quoted_etags=False") from None
-        if await self._wins(name, first.version):
-            raise _Poor(f"if unchanged: {ignored}")
+        found = await try_conditions(self.store, name)
+        if found.doing != "honours":
+            says = {"lacks": "not to be had", "mistakes": "a true version is refused"}
+            trouble = says.get(found.doing, f"{found.which}: ignored without a word")
+            raise _Poor(f"{trouble}: open stores with conditional_writes=False, names will refuse")
         won: list[ObjectInfo] = []
         async with anyio.create_task_group() as tasks:
             for number in range(_RACERS):
-                tasks.start_soon(self._race, name, f"race {number}".encode(), second.version, won)
+                tasks.start_soon(self._race, name, f"race {number}".encode(), found.version, won)
         _expect(len(won) == 1, f"{len(won)} of {_RACERS} writers at once won: conditions are no protection here")
-        return "if absent and if unchanged, and one of several at once wins"
-
-    async def _wins(self, name: str, version: str | None) -> bool:
-        try:
-            await self.store.put_if(name, b"late", version=version)
-        except NameConflict:
-            return False
-        return True
+        unquoted = isinstance(self.store, BucketObjects) and not self.store.quoted
+        form = ", versions without quotes" if unquoted else ""
+        return f"if absent and if unchanged{form}, and one of several at once wins"
 
     async def _race(self, name: str, body: bytes, version: str, won: list[ObjectInfo]) -> None:
         try:

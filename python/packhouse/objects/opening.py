@@ -13,9 +13,9 @@ from packhouse.objects.local import LocalObjects
 from packhouse.objects.memory import MemoryObjects
 
 if TYPE_CHECKING:
-    from packhouse.objects.bucket import BucketOptions
+    from packhouse.objects.bucket import BucketObjects, BucketOptions
 
-__all__ = ["BUCKETS", "open_objects", "service_of"]
+__all__ = ["BUCKETS", "open_bucket", "open_objects", "service_of"]
 
 
 class _Service(NamedTuple):
@@ -43,6 +43,23 @@ def service_of(url: str) -> tuple[Any, type[BucketOptions]] | None:
     return getattr(room, service.store), getattr(room, service.options)
 
 
+def open_bucket(url: str, *, options: BucketOptions | None = None, client: Any = None) -> BucketObjects | None:
+    """Return the bucket at a URL, to be opened by `async with`; None for what is no bucket. As `open_objects`.
+
+    Raises:
+        InvalidInput: the options are of another service, or the URL cannot be used.
+    """
+    service = service_of(url)
+    if service is None:
+        return None
+    store, kind = service
+    if options is not None and not isinstance(options, kind):
+        message = f"{url.partition('://')[0]}:// takes {kind.__name__}, not {type(options).__name__}"
+        raise InvalidInput(message, kind="option")
+    opened: BucketObjects = store(url, options, client=client)
+    return opened
+
+
 def open_objects(
     url: str | os.PathLike[str], *, options: BucketOptions | None = None, client: Any = None
 ) -> ObjectStore:
@@ -58,14 +75,9 @@ def open_objects(
         InvalidInput: none of these; the message does not repeat what could be a secret.
     """
     text = os.fspath(url)
-    service = service_of(text)
-    if service is not None:
-        store, kind = service
-        if options is not None and not isinstance(options, kind):
-            message = f"{text.partition('://')[0]}:// takes {kind.__name__}, not {type(options).__name__}"
-            raise InvalidInput(message, kind="option")
-        opened: ObjectStore = store(text, options, client=client)
-        return opened
+    bucket = open_bucket(text, options=options, client=client)
+    if bucket is not None:
+        return bucket
     scheme = text.partition("://")[0] if "://" in text else ""
     if not scheme:
         return LocalObjects(text)

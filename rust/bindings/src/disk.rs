@@ -43,10 +43,17 @@ impl Disk {
     }
 
     /// The objects that a carrier reaches; its methods are called from any thread, and block. Blocks of the index are kept beneath a
-    /// folder, in so many bytes, if one is given; why no more are is told by the carrier's `warn`.
+    /// folder, in so many bytes, if one is given; why no more are is told by the carrier's `warn`. With `whole`, no segment is read whole
+    /// that takes more bytes.
     #[staticmethod]
-    #[pyo3(signature = (carrier, shown, cache=None))]
-    fn objects(py: Python<'_>, carrier: Py<PyAny>, shown: String, cache: Option<(PathBuf, u64)>) -> Self {
+    #[pyo3(signature = (carrier, shown, cache=None, whole=None))]
+    fn objects(
+        py: Python<'_>,
+        carrier: Py<PyAny>,
+        shown: String,
+        cache: Option<(PathBuf, u64)>,
+        whole: Option<u64>,
+    ) -> Self {
         let cache = cache.map(|(folder, bytes)| {
             let told = carrier.clone_ref(py);
             let tell = move |text: &str| {
@@ -56,7 +63,11 @@ impl Disk {
             Arc::new(BlockCache::new(&folder, bytes, Box::new(tell)))
         });
         let objects = Arc::new(Carrier::new(carrier, shown));
-        Self { disk: Arc::new(BucketDisk::new(objects, cache)), real: None }
+        let mut disk = BucketDisk::new(objects, cache);
+        if let Some(bytes) = whole {
+            disk = disk.with_whole(bytes);
+        }
+        Self { disk: Arc::new(disk), real: None }
     }
 
     /// A store in memory, which lives as long as this object.

@@ -40,6 +40,8 @@ pub(crate) fn chosen(choice: &HashMap<String, u64>) -> Result<Settings> {
         zstd_level: level,
         retention_ms,
         conditional_writes: choice.get("conditional_writes") != Some(&0),
+        quoted_etags: choice.get("quoted_etags") != Some(&0),
+        list_after_put: true,
         reader_features: Vec::new(),
         writer_features: Vec::new(),
     })

@@ -70,6 +70,11 @@ impl Store {
         Ok(self.engine(py)?.describe())
     }
 
+    /// Whether its service wants versions in quotes, as its settings say.
+    fn quoted_etags(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.engine(py)?.settings().quoted_etags)
+    }
+
     /// What it has done since it was opened.
     fn stats(&self, py: Python<'_>) -> PyResult<HashMap<&'static str, u64>> {
         Ok(self.engine(py)?.stats().pairs().into_iter().collect())

@@ -172,6 +172,8 @@ fn settings() -> Settings {
         zstd_level: codec::DEFAULT_LEVEL,
         retention_ms: 1_209_600_000,
         conditional_writes: true,
+        quoted_etags: true,
+        list_after_put: true,
         reader_features: Vec::new(),
         writer_features: Vec::new(),
     }

@@ -66,6 +66,8 @@ impl Place {
             zstd_level: packhouse_engine::codec::DEFAULT_LEVEL,
             retention_ms: 1_209_600_000,
             conditional_writes: true,
+            quoted_etags: true,
+            list_after_put: true,
             reader_features: Vec::new(),
             writer_features: Vec::new(),
         };

@@ -130,6 +130,8 @@ pub fn settings() -> Vec<Vec<u8>> {
         zstd_level: 1,
         retention_ms: 14 * 86_400_000,
         conditional_writes: true,
+        quoted_etags: true,
+        list_after_put: true,
         reader_features: Vec::new(),
         writer_features: vec!["later".into()],
     };

@@ -75,6 +75,16 @@ class BucketObjects(ObjectStore):
         self._options = options
         self._stack = AsyncExitStack()
 
+    @property
+    def quoted(self) -> bool:
+        """Whether versions stand in quotes in conditions."""
+        return True
+
+    def requote(self, *, quoted: bool) -> bool:
+        """Write versions in conditions so from now on; False where the service has one way, or its user has chosen."""
+        del quoted
+        return False
+
     # What each service does in its own way.
 
     @abstractmethod

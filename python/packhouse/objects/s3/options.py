@@ -35,7 +35,8 @@ class S3Options(BucketOptions):
         storage_class: of what is written.
         requester_pays: say that we pay.
         expected_bucket_owner: the account that must own the bucket.
-        quoted_etags: False for a service that compares `If-Match` without quotes (old Ceph).
+        quoted_etags: whether `If-Match` has its version in quotes; None for what the store's settings say: what the
+            service was seen to want when the store was made (old Ceph: none).
         checksum: what uploads are guarded with in transit.
     """
 
@@ -53,7 +54,7 @@ class S3Options(BucketOptions):
     storage_class: str | None = None
     requester_pays: bool = False
     expected_bucket_owner: str | None = None
-    quoted_etags: bool = True
+    quoted_etags: bool | None = None
     checksum: Literal["crc32", "sha256", "md5"] = "crc32"
 
     def __post_init__(self) -> None:

@@ -43,7 +43,17 @@ class S3Objects(BucketObjects):
     def __init__(self, url: str, options: S3Options | None = None, *, client: Any = None) -> None:
         self.options = options or S3Options()
         self.requests = Requests(parse_url(url), self.options, client)
+        self._quoted = True
         super().__init__(self.requests, self.options)
+
+    @property
+    def quoted(self) -> bool:
+        chosen = self.options.quoted_etags
+        return self._quoted if chosen is None else chosen
+
+    def requote(self, *, quoted: bool) -> bool:
+        self._quoted = quoted
+        return self.quoted == quoted
 
     async def _read(
         self, what: str, name: str, headers: dict[str, str], into: memoryview | None, check: RangeCheck | None
@@ -75,7 +85,7 @@ class S3Objects(BucketObjects):
     ) -> ObjectInfo:
         headers = self.requests.writing()
         if condition is not None:
-            quote = '"' if self.options.quoted_etags else ""
+            quote = '"' if self.quoted else ""
             version = condition.version
             headers |= {"if-none-match": "*"} if version is None else {"if-match": f"{quote}{version}{quote}"}
         if write_id:

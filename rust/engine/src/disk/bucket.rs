@@ -62,6 +62,8 @@ pub struct BucketDisk {
     objects: Arc<dyn Objects>,
     recent: Recent,
     cache: Option<Arc<BlockCache>>,
+    /// A segment whose index takes no more bytes is read whole as it is opened.
+    whole: u64,
 }
 
 /// Files that this process has just published: it opens its own segments next, and need not ask for what it has written.
@@ -71,7 +73,14 @@ impl BucketDisk {
     /// A disk over objects; blocks of its index are kept in `cache`.
     #[must_use]
     pub fn new(objects: Arc<dyn Objects>, cache: Option<Arc<BlockCache>>) -> Self {
-        Self { objects, recent: Recent::default(), cache }
+        Self { objects, recent: Recent::default(), cache, whole: 512 * 1024 }
+    }
+
+    /// Read no segment whole that takes more bytes: tests let small stores be read as large ones are.
+    #[must_use]
+    pub fn with_whole(mut self, bytes: u64) -> Self {
+        self.whole = bytes;
+        self
     }
 
     fn recent(&self) -> MutexGuard<'_, BTreeMap<String, Vec<u8>>> {
@@ -162,7 +171,7 @@ impl Disk for BucketDisk {
 
     fn reach(&self) -> Reach {
         // 8 MiB of blobs, and the frames' headers.
-        Reach { bytes: 9 * 1024 * 1024, gap: 256 * 1024, whole: 512 * 1024, frames: usize::MAX, far: true }
+        Reach { bytes: 9 * 1024 * 1024, gap: 256 * 1024, whole: self.whole, frames: usize::MAX, far: true }
     }
 
     fn cache(&self) -> Option<Arc<BlockCache>> {

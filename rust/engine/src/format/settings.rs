@@ -32,6 +32,12 @@ pub struct Settings {
     pub retention_ms: u64,
     /// Whether put-if-absent and compare-and-swap were seen to work when the store was created.
     pub conditional_writes: bool,
+    /// Whether versions stand in quotes in `If-Match`, as the service was seen to want them; a store made before that was asked uses them.
+    #[serde(default = "yes")]
+    pub quoted_etags: bool,
+    /// Whether the service was seen to list what had just been put: no store is made where it does not. False: nobody looked.
+    #[serde(default)]
+    pub list_after_put: bool,
     /// What a reader must know.
     #[serde(default)]
     pub reader_features: Vec<String>,
@@ -107,6 +113,10 @@ impl Settings {
             None => Ok(()),
         }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Deserialize)]

@@ -14,6 +14,8 @@ pub(super) fn settings() -> Settings {
         zstd_level: -3,
         retention_ms: 14 * 86_400_000,
         conditional_writes: true,
+        quoted_etags: true,
+        list_after_put: true,
         reader_features: Vec::new(),
         writer_features: vec!["later".into()],
     }
@@ -233,6 +235,11 @@ fn settings_come_back_and_pass_over_what_they_do_not_know() {
     let text = String::from_utf8(file).unwrap();
     let document = text.split_once('\n').unwrap().1.replacen('{', "{\"later\": [1],", 1);
     assert_eq!(Settings::from_file(&stamped("1", &document)).unwrap(), settings());
+    // A store that was made before these were asked.
+    let older = document.replace("  \"quoted_etags\": true,\n  \"list_after_put\": true,\n", "");
+    assert!(older.len() < document.len());
+    let expected = Settings { list_after_put: false, ..settings() };
+    assert_eq!(Settings::from_file(&stamped("1", &older)).unwrap(), expected);
 }
 
 #[test]
