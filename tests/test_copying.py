@@ -153,6 +153,14 @@ async def test_damage_at_the_destination_is_healed_when_it_is_checked(tmp_path: 
         assert await theirs.load(saved.key) == content
 
 
+async def test_two_stores_in_memory_are_two() -> None:
+    async with packhouse.open("memory://") as ours, packhouse.open("memory://") as theirs:
+        await ours.save_blobs([b"copied"])
+        assert (await copy_store(ours, theirs)).blobs == 1
+        with pytest.raises(packhouse.InvalidInput, match="source and destination"):
+            await copy_store(ours, ours)
+
+
 async def test_a_blob_that_was_a_chunk_before_comes_along(tmp_path: Path) -> None:
     zeros = bytes(16 << 20)
     options = packhouse.StoreOptions(chunk_average=16 << 10)

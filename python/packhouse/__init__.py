@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from packhouse.blobs.store import BlobStore
     from packhouse.blobs.survey import BlobAnatomy, StoredBlob, StoreSurvey
     from packhouse.blobs.verifying import Finding, VerifyReport
+    from packhouse.copying import Copied, copy_store
     from packhouse.names import Document, NamedDocument, Names
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "BlobReader",
     "BlobStore",
     "CommitUncertain",
+    "Copied",
     "CorruptBlob",
     "Document",
     "Finding",
@@ -74,6 +76,7 @@ __all__ = [
     "StoredBlob",
     "UnsupportedStore",
     "VerifyReport",
+    "copy_store",
     "open",
 ]
 
@@ -89,6 +92,7 @@ _ROOMS = {
     "blobs.store": ("BlobStore",),
     "blobs.survey": ("BlobAnatomy", "StoreSurvey", "StoredBlob"),
     "blobs.verifying": ("Finding", "VerifyReport"),
+    "copying": ("Copied", "copy_store"),
     "names": ("Document", "NamedDocument", "Names"),
 }
 """Imported when first asked for, so that what needs only a part, a task of Metaflow's for instance, starts fast."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from packhouse.blobs.records import SavedBlob
     from packhouse.blobs.store import BlobStore
 
-__all__ = ["Copied", "copy_store"]
+__all__ = ["Copied", "copy_store", "refuse_one"]
 
 _LARGE = 8 << 20
 """Bytes beyond which a blob is copied as a stream, and committed by itself."""
@@ -86,14 +86,24 @@ async def copy_store(
         InvalidInput: `commit_every` is not positive, or both are one store.
         PackhouseError: reading or writing failed; what was committed stays.
     """
-    if source.url == destination.url:
-        raise InvalidInput(f"copy: {source.url} is source and destination", kind="option")
+    refuse_one(source, destination)
     if commit_every <= 0:
         raise InvalidInput(f"commit_every is a number of bytes, at least 1, not {commit_every}", kind="option")
     copying = _Copying(source, destination, check=check, commit_every=commit_every, tally=Tally(progress))
     await copying.blobs()
     await copying.names(replace=replace)
     return copying.told()
+
+
+def refuse_one(source: BlobStore, destination: BlobStore) -> None:
+    """Refuse to copy a store into itself, as far as handles, URLs and options tell; each store in memory is another.
+
+    Raises:
+        InvalidInput: they are one store.
+    """
+    ours, theirs = ((each.url, each.options.bucket) for each in (source, destination))
+    if source is destination or (ours == theirs and source.url != "memory://"):
+        raise InvalidInput(f"copy: {source.url} is source and destination", kind="option")
 
 
 class _Copying:

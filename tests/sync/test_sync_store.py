@@ -63,10 +63,9 @@ def test_the_facade_has_every_name_with_the_same_signature(ours: type, facade: t
         assert shape[0] == shape[1], name
 
 
-def test_open_has_the_same_signature() -> None:
-    shapes = [
-        list(inspect.signature(function).parameters.values()) for function in (packhouse.open, packhouse.sync.open)
-    ]
+@pytest.mark.parametrize("name", ["open", "copy_store"])
+def test_functions_have_the_same_signature(name: str) -> None:
+    shapes = [list(inspect.signature(getattr(room, name)).parameters.values()) for room in (packhouse, packhouse.sync)]
     assert shapes[0] == shapes[1]
 
 
@@ -211,6 +210,24 @@ def test_closing_while_another_thread_saves_finishes_or_withdraws(folder: Path) 
 def test_a_callback_that_calls_the_store_is_refused_instead_of_hanging(store: packhouse.sync.BlobStore) -> None:
     with pytest.raises(packhouse.InvalidInput, match="own thread"):
         store.save_blobs([b"x" * 300_000] * 100, progress=lambda _: store.contains("0" * 64))
+
+
+def test_a_store_is_copied_into_another_and_only_what_is_missing(store: packhouse.sync.BlobStore) -> None:
+    (blob,) = store.save_blobs([b"copied"])
+    store.names.put("name", 1, refs=[blob.key])
+    with packhouse.sync.open("memory://") as there, packhouse.sync.open("memory://") as further:
+        assert packhouse.sync.copy_store(store, there).blobs == 1
+        told: list[packhouse.Progress] = []
+        copied = packhouse.sync.copy_store(there, further, progress=told.append)
+        assert (copied.blobs, copied.names, told[-1].blobs) == (1, 1, 1)
+        assert further.load(further.names.get("name").refs[0]) == b"copied"
+        assert packhouse.sync.copy_store(store, further).present_blobs == 1
+        with pytest.raises(packhouse.InvalidInput, match="source and destination"):
+            packhouse.sync.copy_store(there, there)
+    with pytest.raises(packhouse.StoreClosed):
+        packhouse.sync.copy_store(there, store)
+    with pytest.raises(packhouse.StoreClosed):
+        packhouse.sync.copy_store(store, there)
 
 
 def test_a_handle_pickles_as_its_url(store: packhouse.sync.BlobStore) -> None:

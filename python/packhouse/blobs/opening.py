@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from packhouse.blobs.core import Core
     from packhouse.blobs.options import Mode, StoreOptions
 
-__all__ = ["core_of", "open_store"]
+__all__ = ["core_of", "open_store", "reader_of"]
 
 
 def open_store(
@@ -67,3 +67,14 @@ def core_of(store: BlobStore, writing: str | None = None) -> Core:
         ReadOnlyStore: it is to be written and was opened for reading.
     """
     return store._opened() if writing is None else store._writable(writing)  # noqa: SLF001 - one door to it
+
+
+def reader_of(store: BlobStore) -> BlobStore:
+    """Return another handle of an open store, for reading and for any event loop; it is not open.
+
+    Raises:
+        StoreClosed: the store is not open.
+        InvalidInput: it has a client of its user's, which belongs to one event loop.
+    """
+    store._opened()  # noqa: SLF001 - one door to it
+    return store._reader()  # noqa: SLF001 - as above

@@ -12,10 +12,11 @@ store. Iterables handed in run in the calling thread; iterators among the items,
 
 from __future__ import annotations
 
+from packhouse.sync.copying import copy_store
 from packhouse.sync.loading import BlobReader, LoadedBlobs
 from packhouse.sync.names import NameList, Names
 from packhouse.sync.saving import Saving
 from packhouse.sync.store import BlobStore
 from packhouse.sync.store import open_store as open  # noqa: A004 - packhouse.sync.open is the door
 
-__all__ = ["BlobReader", "BlobStore", "LoadedBlobs", "NameList", "Names", "Saving", "open"]
+__all__ = ["BlobReader", "BlobStore", "LoadedBlobs", "NameList", "Names", "Saving", "copy_store", "open"]
