@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -12,32 +13,41 @@ from typing import Any, ClassVar, TypeVar, cast
 from anyio.from_thread import start_blocking_portal
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
+import packhouse
 from packhouse.objects import ObjectStore, open_objects
-from tests.torture.contract import Store
+from tests.torture.contract import Store, subject
 from tests.torture.machine import StoreMachine, any_number
 from tests.torture.nest import Nest
 from tests.torture.outcome import Outcome
-from tests.torture.real import OPEN, Real
+from tests.torture.real import Real
 
 T = TypeVar("T")
+
+
+class LikeLarge(packhouse.BlobStore):
+    """Reads no segment whole, as if it were a large one: block by block, and with the footers of packs."""
+
+    _whole = 0
 
 
 class Bucket(Real):
     """Opens one URL, whatever the path; credentials are in the environment.
 
     Args:
-        url: of the bucket.
+        url: of the bucket; with a `#` behind it, to read small segments as large ones are, and behind that the folder
+            of a cache, if any.
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url, self.like_large, self.cache = url.partition("#")
 
     def open(self, path: Path, *, mode: str = "a") -> AbstractAsyncContextManager[Store]:
         """See the contract."""
         del path
-        opened = OPEN(self.url, mode="r" if mode == "r" else "a", cache_dir=None)
+        kind = LikeLarge if self.like_large else packhouse.BlobStore
+        opened = kind(self.url, mode="r" if mode == "r" else "a", cache_dir=self.cache or None)
         return cast("AbstractAsyncContextManager[Store]", opened)
 
 
@@ -50,6 +60,35 @@ class BucketMachine(StoreMachine):
         self.url = f"{self.root}/machine-{secrets.token_hex(6)}"
         self.name = f"bucket:{self.url}"  # type: ignore[misc] # each example has its own
         super().__init__()
+        self.cache = self.folder / "cache"
+
+    @initialize(reading=st.sampled_from(["", "#", "#cache"]))
+    def begin(self, reading: str) -> None:
+        """Handles and other processes read small segments whole or like large ones, and keep what they read or not."""
+        self.name = f"bucket:{self.url}{reading.replace('cache', str(self.cache))}"  # type: ignore[misc] # as above
+        self.kind = subject(self.name)
+
+    def fresh(self, work: Any, *arguments: Any) -> Any:
+        """Call it with a handle on another machine: what is kept on this one may be what the bucket has lost."""
+
+        async def run() -> Any:
+            async with Bucket(f"{self.url}#").open(self.path) as store:
+                return await work(store, *arguments)
+
+        return self.portal.call(run)
+
+    @rule()
+    def forget_cache(self) -> None:
+        shutil.rmtree(self.cache, ignore_errors=True)
+
+    @rule(pick=any_number)
+    def harm_cache(self, pick: int) -> None:
+        files = sorted(file for file in self.cache.rglob("*") if file.is_file() and file.stat().st_size)
+        if files:
+            file = files[pick % len(files)]
+            kept = bytearray(file.read_bytes())
+            kept[pick % len(kept)] ^= 1 << pick % 8
+            file.write_bytes(kept)
 
     def objects(self, work: Callable[[ObjectStore], Awaitable[T]]) -> T:
         """Do something with the store's objects."""
@@ -134,7 +173,7 @@ class BucketMachine(StoreMachine):
             names = self._named(rooms)
             if names:
                 self.objects(lambda store, gone=names: store.delete(gone))  # type: ignore[misc] # bound now
-        self.folder.rmdir()
+        shutil.rmtree(self.folder)
 
 
 def run_on(root: str, *, backend: str, rounds: int, steps: int, nest: Nest) -> Outcome:
