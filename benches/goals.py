@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _BUDGET_MIB = 64
 """The default byte budget of a store."""
+_LARGE, _LARGE_OVER_TLS = 0.9, 0.5
+"""Of obstore's speed with large blobs in a bucket: its client is native."""
 
 
 @dataclass(frozen=True)
@@ -184,23 +186,54 @@ def _metaflow(results: Results) -> Iterator[Verdict]:
 
 
 def _bucket(results: Results) -> Iterator[Verdict]:
-    def ahead(case: str, variant: str, metric: str) -> float | None:
-        return results.ratio(case, variant, (BUCKET, metric), ("obstore-bucket", metric))
+    def ahead(variant: str, metric: str) -> float | None:
+        return results.ratio("bucket", variant, (BUCKET, metric), ("obstore-bucket", metric))
 
     for variant in results.variants("bucket"):
+        where, _, shape = variant.partition("/")
         if variant == "20ms/10KiB":
-            for what, metric, bound in (("put", "save_blobs", 25), ("get", "load_blobs", 25), ("1 %", "part_blobs", 1)):
-                value = ahead("bucket", variant, metric)
-                yield Verdict(f"bucket ÷ obstore: {what}", variant, value, bound, at_least=True)
-        elif variant.endswith("/4MiB"):
+            for what, metric, bound in (
+                ("put", "save_blobs", 25.0),
+                ("get", "load_blobs", 25.0),
+                ("1 %", "part_blobs", 1.0),
+            ):
+                yield Verdict(f"bucket ÷ obstore: {what}", variant, ahead(variant, metric), bound, at_least=True)
+        elif shape == "4MiB":
             for what, metric in (("put", "save_mbs"), ("get", "load_mbs")):
-                yield Verdict(
-                    f"bucket ÷ obstore: {what}", variant, ahead("bucket", variant, metric), 0.9, at_least=True
-                )
+                bound = _LARGE_OVER_TLS if where == "tls" else _LARGE
+                yield Verdict(f"bucket ÷ obstore: {what}", variant, ahead(variant, metric), bound, at_least=True)
+        for what in ("save", "load", "part") if where == "20ms" else ():
+            asked = results.ratio("bucket", variant, (BUCKET, f"{what}_requests"), (BUCKET, f"{what}_due"))
+            yield Verdict(f"bucket: requests ÷ arithmetic, {what}", variant, asked, 1.1, at_least=False)
+        for what in ("save", "load"):
+            yield _loop_gap_in("bucket", results, variant, what)
+
+
+def _static(results: Results) -> Iterator[Verdict]:
     for variant in results.variants("static"):
-        if variant == "4MiB":
-            value = ahead("static", variant, "load_mbs")
-            yield Verdict("nginx ÷ obstore: get", variant, value, 0.9, at_least=True)
+        where, _, shape = variant.partition("/")
+        if shape == "4MiB":
+            value = results.ratio("static", variant, (BUCKET, "load_mbs"), ("obstore-bucket", "load_mbs"))
+            bound = _LARGE_OVER_TLS if where == "tls" else _LARGE
+            yield Verdict("nginx ÷ obstore: get", variant, value, bound, at_least=True)
+        yield _loop_gap_in("static", results, variant, "load")
+
+
+def _loop_gap_in(case: str, results: Results, variant: str, what: str) -> Verdict:
+    value = results.median(case, variant, BUCKET, f"{what}_gap_ms")
+    return Verdict(f"{case}: event-loop gap, {what} p99 (ms)", variant, value, 5, at_least=False)
+
+
+def _cold_bucket(results: Results) -> Iterator[Verdict]:
+    for variant in results.variants("cold-bucket"):
+        for what, metric, unit, bound in (
+            ("look-up, KiB", "hit_bytes", 1024.0, 256),
+            ("known GiB saved, requests", "known_requests", 1.0, 50),
+            ("known GiB saved, MB", "known_bytes", 1e6, 64),
+        ):
+            counted = results.median("cold-bucket", variant, OURS, metric)
+            value = None if counted is None else counted / unit
+            yield Verdict(f"new handle, large bucket: {what}", variant, value, bound, at_least=False)
 
 
 _JUDGES: tuple[Callable[[Results], Iterator[Verdict]], ...] = (
@@ -216,4 +249,6 @@ _JUDGES: tuple[Callable[[Results], Iterator[Verdict]], ...] = (
     _tasks,
     _metaflow,
     _bucket,
+    _static,
+    _cold_bucket,
 )

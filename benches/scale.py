@@ -50,6 +50,7 @@ class Scale:
     changes_per_version: int
     aged_commits: int
     lookup_chunks: int
+    bucket_chunks: int
     names: int
     name_prefixes: int
 
@@ -83,6 +84,7 @@ FULL = Scale(
     changes_per_version=20,
     aged_commits=100_000,
     lookup_chunks=10_000_000,
+    bucket_chunks=100_000_000,
     names=10_000,
     name_prefixes=10,
 )
@@ -110,6 +112,7 @@ QUICK = Scale(
     changes_per_version=20,
     aged_commits=2_000,
     lookup_chunks=1_000_000,
+    bucket_chunks=1_000_000,
     names=10_000,
     name_prefixes=2,
 )
@@ -137,6 +140,7 @@ TINY = Scale(
     changes_per_version=5,
     aged_commits=16,
     lookup_chunks=10_000,
+    bucket_chunks=10_000,
     names=200,
     name_prefixes=2,
 )

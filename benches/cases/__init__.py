@@ -23,6 +23,7 @@ _MODULES = {
     "google": "google",
     "azure": "azure",
     "static": "static",
+    "cold-bucket": "cold_bucket",
     "task-artifacts": "task_artifacts",
     "task-listing": "task_listing",
     "lookups": "lookups",

@@ -19,4 +19,4 @@ def _start() -> Iterator[Place]:
         yield Place(found.endpoint, found.container, found.account, found.key, service="az")
 
 
-CASE = case("azure", "Azurite", _start)
+CASE = case("azure", "Azurite", _start, ("near/4MiB", "20ms/10KiB"))

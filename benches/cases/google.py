@@ -19,4 +19,4 @@ def _start() -> Iterator[Place]:
         yield Place(endpoint, BUCKET, "nobody", service="gs")
 
 
-CASE = case("google", "fake-gcs-server", _start)
+CASE = case("google", "fake-gcs-server", _start, ("near/4MiB", "20ms/10KiB"))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 OURS = "packhouse"
 DROP_IN, PACKED = "metaflow-drop-in", "metaflow-packhouse"
 """Ours too: only the cases about them have them as peers, unless they are asked for by name."""
-BUCKETS = ("packhouse-bucket", "obstore-bucket", "boto3-bucket")
+BUCKETS = ("packhouse-bucket", "obstore-bucket", "boto3-bucket", "metaflow-bucket")
 """Those that keep blobs in a bucket: only the cases about buckets have them as peers."""
 BUCKET = BUCKETS[0]
 """Ours among them."""
@@ -32,6 +32,7 @@ _PLACES = {
     "packhouse-bucket": "bucket_packhouse:PackhouseBucket",
     "obstore-bucket": "bucket_obstore:ObstoreBucket",
     "boto3-bucket": "bucket_boto3:Boto3Bucket",
+    "metaflow-bucket": "bucket_metaflow:MetaflowBucket",
 }
 
 NAMES = tuple(_PLACES)

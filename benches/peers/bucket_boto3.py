@@ -32,6 +32,7 @@ class Boto3Bucket(OnePerBlob):
             region_name="us-east-1",
             aws_access_key_id=place.access or None,
             aws_secret_access_key=place.secret or None,
+            verify=place.ca,
             config=Config(max_pool_connections=self.in_flight, s3={"addressing_style": "path"}, **chosen),
         )
         self._threads = ThreadPoolExecutor(self.in_flight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import packhouse
 from benches.peers.buckets import BucketPeer
 from packhouse.objects.azure import AzureOptions
 from packhouse.objects.gcs import GCSOptions
+from packhouse.objects.http import HttpOptions
 from packhouse.objects.s3 import S3Options
 
 if TYPE_CHECKING:
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from packhouse import SavedBlob
     from packhouse.objects.bucket import BucketOptions
 
+_SMALL, _PART, _PACK = 256 << 10, 8 << 20, 256 << 20
+_READ = 8 << 20
+_OPENED = 2
+"""Small segments that a new handle reads: those of the rehearsal and of saving again."""
+
 
 class PackhouseBucket(BucketPeer):
     """`packhouse.open` of the bucket's URL, default options; blobs are loaded by what `save_blobs` returned."""
@@ -27,7 +34,7 @@ class PackhouseBucket(BucketPeer):
     distributions = ("packhouse",)
     verifies = "BLAKE3"
     blocks = False
-    tunable = False
+    tried = (16,)  # it adapts by itself
     services = ("s3", "gs", "az")
 
     async def open(self) -> None:
@@ -52,6 +59,7 @@ class PackhouseBucket(BucketPeer):
             anonymous=not place.access,
             access_key_id=place.access or None,
             secret_access_key=place.secret or None,
+            http=HttpOptions(ca=place.ca),
         )
 
     async def close(self) -> None:
@@ -72,3 +80,14 @@ class PackhouseBucket(BucketPeer):
             saved = await store.save_blobs(blobs)
         self._saved = {blob.key: blob for blob in saved}
         return [blob.key for blob in saved]
+
+    def due(self, count: int, size: int, part: int) -> dict[str, int]:
+        """Parts with what begins and ends each pack's upload, the segment, and the lists of a writer's first commit.
+
+        Those are marks, damage notes and index before it, and marks after it. A load is a list, small segments, and a
+        request for 8 MiB, or for each blob that stands alone.
+        """
+        total = count * size
+        parts = 0 if total <= _SMALL else math.ceil(total / _PART) + 2 * math.ceil(total / _PACK)
+        opened = 1 + _OPENED
+        return {"save": parts + 1 + 4, "load": opened + math.ceil(total / _READ), "part": opened + part}

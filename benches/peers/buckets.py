@@ -11,7 +11,7 @@ from blake3 import blake3
 from benches.peers.contract import Peer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from typing_extensions import Buffer
@@ -27,6 +27,8 @@ class Place:
     secret: str = ""
     service: str = "s3"
     """`s3`, `gs` or `az`; of Azure `access` is the account."""
+    ca: str | None = None
+    """A file of certificates to trust."""
 
 
 class BucketPeer(Peer):
@@ -34,10 +36,12 @@ class BucketPeer(Peer):
 
     syncs = True
     in_flight = 16
-    tunable: ClassVar[bool] = True
-    """Whether `in_flight` is its user's to choose."""
+    tried: ClassVar[tuple[int, ...]] = (8, 16, 32, 64, 128)
+    """What `in_flight` may be, where that is its user's to choose."""
     services: ClassVar[tuple[str, ...]] = ("s3",)
     """What it speaks."""
+    lacks: ClassVar[Mapping[str, str]] = {}
+    """Why it cannot be measured on a service that it speaks."""
     _place: Place | None = None
 
     @property
@@ -50,7 +54,7 @@ class BucketPeer(Peer):
     @place.setter
     def place(self, place: Place) -> None:
         if place.service not in self.services:
-            raise NotImplementedError(f"it cannot write to {place.service}:// on this emulator")
+            raise NotImplementedError(self.lacks.get(place.service, f"it does not speak {place.service}://"))
         self._place = place
 
     @classmethod
@@ -60,6 +64,10 @@ class BucketPeer(Peer):
     @abstractmethod
     async def lay_out(self, folder: Path, blobs: Sequence[bytes]) -> list[str]:
         """Write blobs into a folder that is served as a bucket; return their keys."""
+
+    @abstractmethod
+    def due(self, count: int, size: int, part: int) -> dict[str, int]:
+        """Tell by arithmetic how many requests it takes to `save` and `load` so many blobs, or some (`part`)."""
 
     async def load_range(self, key: str, start: int, stop: int) -> Buffer:
         raise NotImplementedError("ranges are not asked of buckets")
@@ -76,6 +84,9 @@ class OnePerBlob(BucketPeer):
         for key, blob in zip(keys, blobs, strict=True):
             (folder / "theirs" / key).write_bytes(blob)
         return keys
+
+    def due(self, count: int, size: int, part: int) -> dict[str, int]:  # noqa: ARG002 - one request, of any size
+        return {"save": count, "load": count, "part": part}
 
 
 def key_of(blob: bytes) -> str:

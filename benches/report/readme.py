@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benches import goals
 from benches.peers import MACHINE, OURS
-from benches.report import metaflow
+from benches.report import buckets, metaflow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def markdown(results: Results) -> str:
     for variant in results.variants("batch"):
         cells = [_cell(results, variant, metric, limit) for metric, limit in _COLUMNS]
         lines.append(f"| {variant} | {' | '.join(cells)} |")
-    lines += ["", *metaflow.tables(results)]
+    lines += ["", *metaflow.tables(results), *buckets.tables(results)]
     verdicts = goals.verdicts(results)
     met = sum(verdict.met is True for verdict in verdicts)
     missed = [verdict for verdict in verdicts if verdict.met is False]

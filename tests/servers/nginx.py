@@ -27,7 +27,7 @@ http {{
 """
 _FILES = """
   server {{
-    listen 127.0.0.1:{port}; root {root};
+    listen 127.0.0.1:{port}{tls}; root {root};
     location = /bucket/ {{ default_type application/xml; try_files /lists/$arg_prefix =404; }}
   }}
 """
@@ -61,18 +61,23 @@ def list_bucket(root: Path) -> None:
 
 
 @contextmanager
-def nginx(root: Path) -> Iterator[str]:
+def nginx(root: Path, certificate: Path | None = None) -> Iterator[str]:
     """Serve a folder on a free loopback port; the URL ends with the block, or with this process.
 
     What is in `bucket` can be listed by prefix, too: as `list_bucket` has written it down.
+
+    Args:
+        root: the folder.
+        certificate: a file with a key and certificates for 127.0.0.1: then it speaks TLS.
 
     Raises:
         ServerMissing: it cannot be had.
         ServerFailed: it does not start.
     """
     (port,) = free_ports(1)
-    with _running(_FILES.format(port=port, root=root), port):
-        yield f"http://127.0.0.1:{port}"
+    tls = f" ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate}" if certificate else ""
+    with _running(_FILES.format(port=port, root=root, tls=tls), port):
+        yield f"{'https' if certificate else 'http'}://127.0.0.1:{port}"
 
 
 @contextmanager
