@@ -116,3 +116,23 @@ async def test_a_large_blob_is_its_parts_and_its_recipe(
             assert (await store.save_blobs([blob]))[0].existed
     # A writer that knows nothing yet looks for the pack before it leans on it, too, and reads three segments.
     assert known == {"LIST": 3 + 1, "GET": 3 + 2, "PUT": 1, "HEAD": 2}
+
+
+async def test_blobs_of_some_megabytes_are_loaded_by_their_locators_alone(
+    url: str, options: packhouse.StoreOptions, counting: Counting
+) -> None:
+    blobs = [DICE.randbytes(4 * MIB) for _ in range(6)] + [DICE.randbytes(1000) * 3000]
+    async with packhouse.open(url, options=options) as store:
+        saved = await store.save_blobs(blobs)
+    async with packhouse.open(url, options=options, mode="r") as store:
+        with counting() as loading:
+            loaded = {key: bytes(data) async for key, data in store.load_blobs(saved)}
+        wrong = packhouse.KeyWithLocator(saved[0].key, saved[1].locator)  # of the same size
+        with counting() as misled:
+            assert await store.load(wrong) == blobs[0]
+        assert await store.load_range(wrong, 1 << 20, 1 << 21) == blobs[0][1 << 20 : 1 << 21]
+    assert list(loaded.values()) == blobs
+    # A list and its one segment; two blobs a request, side by side as they are.
+    assert loading == {"LIST": 1, "GET": 1 + 4}
+    # What it leads to, which its key denies; then, as the index says, its recipe of one level or two, and the bytes.
+    assert misled["GET"] <= 1 + 2 + 1

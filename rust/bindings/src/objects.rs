@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use packhouse_engine::Refusal;
 use packhouse_engine::disk::{Meta, Objects, Upload};
-use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyEOFError, PyFileExistsError, PyFileNotFoundError, PyNotImplementedError, PyPermissionError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+
+use crate::buffers::View;
 
 /// `packhouse.blobs.carrier.Carrier`, seen from the engine.
 #[derive(Debug)]
@@ -87,7 +88,7 @@ impl Objects for Carrier {
         self.call(|carrier| {
             let read = carrier.call_method1("read", (name, offset, into.len()))?;
             let (found, len): (Bound<'_, PyAny>, u64) = read.extract()?;
-            PyBuffer::<u8>::get(&found)?.copy_to_slice(carrier.py(), into)?;
+            View::new(&found, false)?.copy_into(carrier.py(), into)?; // what has come is written to no more
             Ok(len)
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::locate::What;
-use super::{Inner, Store};
+use super::{Inner, Store, internal};
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::format::{BlobEntry, Entry, FrameKind};
@@ -53,6 +53,7 @@ impl Store {
         let mut anatomy = Anatomy { size: located.size(), ..Anatomy::default() };
         let mut packs = HashSet::new();
         match located.what {
+            What::Runs(_) => return Err(internal()), // nobody gave a locator
             What::Chunk(entry) | What::Hint(entry) => {
                 anatomy.chunks = 1;
                 inner.add_chunk(&snapshot, &entry.digest, u64::from(entry.raw), None, &mut packs, &mut anatomy)?;

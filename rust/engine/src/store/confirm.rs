@@ -245,7 +245,9 @@ impl Inner {
     fn is_whole(&self, snapshot: &Arc<Snapshot>, key: &Digest) -> Result<bool> {
         match self.find(snapshot, key)?.0.map(|found| found.what) {
             None => Ok(false),
-            Some(What::Chunk(_) | What::Hint(_)) => Ok(self.other_place(snapshot, key, FrameKind::Chunk)?.is_some()),
+            Some(What::Chunk(_) | What::Hint(_) | What::Runs(_)) => {
+                Ok(self.other_place(snapshot, key, FrameKind::Chunk)?.is_some())
+            }
             Some(What::Large(blob)) => {
                 let mut nodes = Vec::new();
                 let pieces = match self.recipe(snapshot, &blob, 0, blob.size, &mut nodes) {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::by_runs::Whole;
 use super::frames::{Job, Task, plan};
 use super::locate::{Located, Piece, What};
 use super::pipeline::{self, hash_large, lock};
@@ -29,9 +30,10 @@ impl Store {
         let mut results: Vec<Result<()>> = located.iter().map(|_| Ok(())).collect();
         inner.first_try(&snapshot, located, outs, &mut results, cancel);
         for ((result, found), out) in results.iter_mut().zip(located).zip(outs) {
-            let retry =
-                matches!(result, Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound | Kind::Io));
-            if retry {
+            if matches!(found.what, What::Runs(_)) && may_be_elsewhere(result) {
+                *result = inner.by_index(found, out, cancel);
+            }
+            if may_be_elsewhere(result) {
                 *result = cancel.check().and_then(|()| inner.second_try(found, out));
             }
         }
@@ -56,12 +58,21 @@ impl Store {
         })?;
         let inner = &self.inner;
         let mut snapshot = inner.levels.snapshot()?;
-        let mut located = located.clone();
-        if let What::Hint(_) = located.what {
-            located = inner.confirmed(&mut snapshot, &located)?;
-        }
+        let located = match &located.what {
+            What::Chunk(_) | What::Large(_) => located.clone(),
+            What::Hint(_) => inner.confirmed(&mut snapshot, located)?,
+            What::Runs(runs) => match runs.confirmed.get() {
+                Some(confirmed) => Located::clone(confirmed),
+                None => {
+                    let confirmed = inner.confirmed(&mut snapshot, located)?;
+                    Located::clone(runs.confirmed.get_or_init(|| Box::new(confirmed)))
+                }
+            },
+        };
         let pieces = match &located.what {
-            What::Chunk(_) | What::Hint(_) => vec![Piece { digest: located.key, start: 0, len: located.size }],
+            What::Chunk(_) | What::Hint(_) | What::Runs(_) => {
+                vec![Piece { digest: located.key, start: 0, len: located.size }]
+            }
             What::Large(blob) => inner.recipe(&snapshot, blob, start, stop, &mut Vec::new())?,
         };
         let hands = inner.crew.join(inner.threads.min(pieces.len().div_ceil(4)));
@@ -79,6 +90,11 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Whether what could not be read may be read by another way.
+fn may_be_elsewhere(result: &Result<()>) -> bool {
+    matches!(result, Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound | Kind::Io))
 }
 
 /// Copy what `bytes`, which begin at `at` in the blob, and `out`, which begins at `start`, have in common.
@@ -102,9 +118,14 @@ impl Inner {
         results: &mut [Result<()>],
         cancel: &Cancel,
     ) {
-        let mut jobs = Vec::new();
+        let (mut jobs, mut by_runs) = (Vec::new(), Vec::new());
         for (owner, ((found, out), result)) in located.iter().zip(outs.iter_mut()).zip(results.iter_mut()).enumerate() {
-            *result = self.jobs(snapshot, owner, found, out, &mut jobs);
+            *result = self.jobs(snapshot, owner, found, out, (&mut jobs, &mut by_runs));
+        }
+        for (owner, error) in self.read_runs(snapshot, by_runs, cancel) {
+            if let Some(result) = results.get_mut(owner) {
+                *result = Err(error);
+            }
         }
         let tasks = plan(jobs, self.disk.reach());
         for (owner, entry, error) in self.run_tasks(snapshot, tasks, cancel) {
@@ -148,9 +169,9 @@ impl Inner {
         &self,
         snapshot: &Arc<Snapshot>,
         owner: usize,
-        found: &Located,
+        found: &'a Located,
         out: &'a mut [u8],
-        jobs: &mut Vec<Job<'a>>,
+        (jobs, by_runs): (&mut Vec<Job<'a>>, &mut Vec<Whole<'a>>),
     ) -> Result<()> {
         if out.len() as u64 != found.size {
             return Err(Error::invalid(
@@ -160,6 +181,7 @@ impl Inner {
         }
         match &found.what {
             What::Chunk(entry) | What::Hint(entry) => jobs.push(Job { entry: *entry, out, owner, check: true }),
+            What::Runs(by) => by_runs.push(Whole { owner, key: found.key, by, out }),
             What::Large(blob) => {
                 let entries = self.entries(snapshot, blob)?;
                 let mut rest = out;
@@ -263,18 +285,31 @@ impl Inner {
         Err(Error::new(Kind::NotFound, "blob-not-found", format!("load {}: no such blob", found.key)))
     }
 
+    /// One blob as if it had been asked for without its locator.
+    fn by_index(&self, found: &Located, out: &mut [u8], cancel: &Cancel) -> Result<()> {
+        let mut snapshot = self.levels.snapshot()?;
+        let found = self.confirmed_for(&mut snapshot, found, out)?;
+        let mut result = [Ok(())];
+        self.first_try(&snapshot, &[&found], &mut [out], &mut result, cancel);
+        let [result] = result;
+        result
+    }
+
+    /// What the index says of a blob for which there is room.
+    fn confirmed_for(&self, snapshot: &mut Arc<Snapshot>, found: &Located, out: &[u8]) -> Result<Located> {
+        let found = self.confirmed(snapshot, found)?;
+        if out.len() as u64 == found.size {
+            return Ok(found);
+        }
+        Err(Error::corrupt("locator", format!("load {}: its locator names another size than the index", found.key)))
+    }
+
     /// One blob chunk by chunk, each by whatever entry gives the right bytes.
     fn second_try(&self, found: &Located, out: &mut [u8]) -> Result<()> {
         let mut snapshot = self.levels.refresh()?;
-        let found = self.confirmed(&mut snapshot, found)?;
-        if out.len() as u64 != found.size {
-            return Err(Error::corrupt(
-                "locator",
-                format!("load {}: its locator names another size than the index", found.key),
-            ));
-        }
+        let found = self.confirmed_for(&mut snapshot, found, out)?;
         match &found.what {
-            What::Chunk(_) | What::Hint(_) => {
+            What::Chunk(_) | What::Hint(_) | What::Runs(_) => {
                 let bytes = self.read_any(&snapshot, &found.key, FrameKind::Chunk)?;
                 copy_overlap(out, 0, 0, &bytes)
             }

@@ -214,7 +214,7 @@ fn gaps(task: &[Job<'_>]) -> Vec<Vec<u8>> {
     gaps
 }
 
-fn gone(pack: &Id) -> Error {
+pub(crate) fn gone(pack: &Id) -> Error {
     Error::new(Kind::NotFound, "pack", format!("read pack {pack}: it is gone"))
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::by_runs::ByRuns;
 use super::frames::{Job, plan};
 use super::{Inner, Store, pipeline};
 use crate::cancel::Cancel;
@@ -31,6 +32,8 @@ pub(crate) enum What {
     Hint(Entry),
     /// A recipe.
     Large(BlobEntry),
+    /// A large blob, by a locator that nobody has confirmed: the key is checked when it is read.
+    Runs(ByRuns),
 }
 
 impl Located {
@@ -55,7 +58,8 @@ pub(crate) struct Piece {
 }
 
 impl Store {
-    /// Find blobs. A locator saves the look-up of a blob that is one chunk; it is checked against the key when the bytes are read.
+    /// Find blobs. A locator saves the look-up of a blob that is one chunk, or where that is a request of one of a few megabytes; it is
+    /// checked against the key when the bytes are read.
     ///
     /// # Errors
     /// `Corrupt` (cause `index`) when a key is found nowhere and a part of the index cannot be read; the disk's errors.
@@ -63,11 +67,12 @@ impl Store {
         let mut found = Vec::with_capacity(keys.len());
         let mut missing = false;
         let snapshot = self.inner.levels.snapshot()?;
+        let far = self.inner.disk.reach().far;
         for (at, (key, locator)) in keys.iter().enumerate() {
             if at % 256 == 0 {
                 cancel.check()?;
             }
-            let located = match locator.as_ref().and_then(|locator| hint(key, locator)) {
+            let located = match locator.as_ref().and_then(|locator| hint(key, locator, far)) {
                 Some(located) => Some(located),
                 None => self.inner.find(&snapshot, key)?.0,
             };
@@ -112,10 +117,15 @@ impl Store {
     }
 }
 
-/// What a locator says about a blob that is one chunk. A large blob's recipe is looked up: only the index says that it belongs to the key.
-fn hint(key: &Digest, locator: &Locator) -> Option<Located> {
+/// What a locator says. A large blob's recipe is looked up, as only the index says that it belongs to the key; the bytes of a whole blob
+/// say so themselves, and are read by their runs where the look-up would cost requests.
+fn hint(key: &Digest, locator: &Locator, far: bool) -> Option<Located> {
+    if locator.root.is_some() {
+        let runs = ByRuns::new(locator).filter(|_| far)?;
+        return Some(Located { key: *key, size: locator.size, what: What::Runs(runs) });
+    }
     let [run] = locator.runs.as_slice() else { return None };
-    if locator.root.is_some() || run.count != 1 || run.first != 0 {
+    if run.count != 1 || run.first != 0 {
         return None;
     }
     let stored = u32::try_from(run.len.checked_sub(FRAME_HEADER as u64)?).ok()?;

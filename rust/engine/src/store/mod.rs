@@ -5,6 +5,7 @@
 mod anatomy;
 mod answer;
 mod batch;
+mod by_runs;
 mod commit;
 mod confirm;
 mod copied;
