@@ -136,6 +136,55 @@ async def test_a_pack_that_vanished_is_noticed_and_saving_again_heals(
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_locator_that_lies_costs_time_and_nothing_else(
+    url: str, options: packhouse.StoreOptions, anyio_backend: str
+) -> None:
+    blobs = [DICE.randbytes(1_000), *(DICE.randbytes(3_000_000) for _ in range(3)), b"text " * 500_000]
+    async with packhouse.open(url, options=options) as store:
+        saved = [(await store.save_blobs([blob]))[0] for blob in blobs]
+    locators = [one.locator for one in saved]
+    assert all(locators)
+    async with packhouse.open(url, options=options, mode="r") as store:
+        for shift in range(1, len(saved)):
+            liars = [
+                packhouse.KeyWithLocator(one.key, locators[(at + shift) % len(saved)]) for at, one in enumerate(saved)
+            ]
+            loaded = [bytes(data) async for _, data in store.load_blobs(liars)]
+            assert loaded == blobs
+            for liar, blob in zip(liars, blobs, strict=True):
+                assert bytes(await store.load(liar)) == blob
+                assert await store.size(liar) == len(blob)
+                assert await store.load_range(liar, 5, 900) == blob[5:900]
+                memory = bytearray(3_000_000)
+                assert await store.load_into(liar, memory) == len(blob)
+                assert memory[: len(blob)] == blob
+        missing = packhouse.KeyWithLocator("0" * 64, locators[1])
+        with pytest.raises(packhouse.BlobNotFound):
+            await store.load(missing)
+        with pytest.raises(packhouse.BlobNotFound):
+            await store.size(missing)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_pack_that_rotted_is_noticed_by_a_load_with_a_locator(
+    url: str, options: packhouse.StoreOptions, anyio_backend: str
+) -> None:
+    blobs = [DICE.randbytes(3_000_000), b"".join(b"line %d\n" % n for n in range(300_000))]
+    async with packhouse.open(url, options=options) as store:
+        saved = await store.save_blobs(blobs)
+    async with objects_of(url, options) as objects:
+        (pack,) = [info.name async for info in objects.list("packs/")]
+        content = bytearray((await objects.get(pack)).data)
+        for at in (1_000_000, len(content) // 2, 3_000_000 + 60_000):
+            content[at] ^= 1
+        await objects.put(pack, bytes(content))
+    async with packhouse.open(url, options=options, mode="r") as store:
+        for one in saved:
+            with pytest.raises(packhouse.CorruptBlob):
+                await store.load(one)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 def test_without_await(url: str, options: packhouse.StoreOptions, anyio_backend: str) -> None:
     import packhouse.sync  # noqa: PLC0415 - the twin
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from packhouse._engine import Cancel, Located
 from packhouse.blobs.records import KeyLike, key_and_locator
-from packhouse.errors import BlobNotFound, InvalidInput
+from packhouse.errors import BlobNotFound, CorruptBlob, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,12 +69,13 @@ class Lookup:
     async def _call(self, call: Callable[[], T]) -> T:
         return await self._core.jobs.call(call, self._cancel)
 
-    def _locate(self) -> tuple[Located, int | None]:
-        located = self._core.engine.locate([(self._key, self._locator)], self._cancel)
+    def _locate(self, locator: str | None = None) -> tuple[Located, int | None]:
+        """Only a load of all of it believes a locator: its bytes are held against the key."""
+        located = self._core.engine.locate([(self._key, locator)], self._cancel)
         return located, located.sizes()[0]
 
-    def _find(self) -> tuple[Located, int]:
-        located, size = self._locate()
+    def _find(self, locator: str | None = None) -> tuple[Located, int]:
+        located, size = self._locate(locator)
         if size is None:
             error = BlobNotFound(f"no blob has the key {self._key}")
             error.keys = (self._key,)
@@ -82,7 +83,7 @@ class Lookup:
         return located, size
 
     def _load(self) -> bytes:
-        located, _ = self._find()
+        located, _ = self._find(self._locator)
         (data,) = self._core.engine.fetch(located.room(0, 1), self._cancel)
         if isinstance(data, bytes):
             return data
@@ -96,6 +97,16 @@ class Lookup:
         return self._core.engine.fetch_range(located, 0, start, stop, self._cancel)
 
     def _load_into(self, view: memoryview) -> int:
+        if self._locator is not None:
+            located, size = self._find(self._locator)
+            if size <= view.nbytes:
+                try:
+                    self._core.engine.fetch_into(located, 0, view, self._cancel)
+                except CorruptBlob as error:
+                    if error.kind != "locator":
+                        raise
+                else:
+                    return size
         located, size = self._find()
         if size > view.nbytes:
             message = f"load_into: {self._key} has {size} bytes, the buffer {view.nbytes}"

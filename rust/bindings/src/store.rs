@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use packhouse_engine::format::locator::Locator;
 use packhouse_engine::store::{self, BatchOptions};
-use packhouse_engine::{Digest, Kind, Result};
+use packhouse_engine::{Digest, Error, Kind, Result};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
@@ -33,6 +33,18 @@ pub(crate) struct Store {
 }
 
 impl Store {
+    /// A blob whose locator named another size than it has: read as if there were none.
+    fn by_the_index<'py>(&self, py: Python<'py>, key: Digest, cancel: &Cancel) -> PyResult<Bound<'py, PyBytes>> {
+        let engine = self.engine(py)?;
+        let found = detached(py, || engine.locate(&[(key, None)], &cancel.flag))?.pop().flatten();
+        let gone = || Error::new(Kind::NotFound, "blob-not-found", format!("load {key}: no such blob"));
+        let found = found.ok_or_else(|| errors::exception(py, &gone()))?;
+        let mut bytes = Unfilled::new(py, size_of(py, found.size())?)?;
+        let memory = bytes.memory();
+        detached(py, || engine.fetch(&[&found], &mut [memory], &cancel.flag).into_iter().collect::<Result<Vec<()>>>())?;
+        Ok(bytes.filled())
+    }
+
     /// A handle on the engine's store, which is shared by all of them.
     pub(crate) fn engine(&self, py: Python<'_>) -> PyResult<store::Store> {
         self.inner.check(py)?;
@@ -149,7 +161,13 @@ impl Store {
             match one.as_ref().and_then(|_| read.next()) {
                 None => list.append(py.None())?,
                 Some((bytes, Ok(()))) => list.append(bytes.filled())?,
-                Some((_, Err(error))) => list.append(errors::exception(py, &error).into_value(py))?,
+                Some((_, Err(error))) => match one.as_ref().filter(|_| error.cause() == "locator") {
+                    Some(one) => match self.by_the_index(py, one.key(), cancel) {
+                        Ok(bytes) => list.append(bytes)?,
+                        Err(error) => list.append(error.into_value(py))?,
+                    },
+                    None => list.append(errors::exception(py, &error).into_value(py))?,
+                },
             }
         }
         Ok(list)

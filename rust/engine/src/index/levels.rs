@@ -215,6 +215,11 @@ impl Levels {
         }
     }
 
+    /// The newest view this process has, an empty one when there is none yet.
+    pub(crate) fn listed(&self) -> Arc<Snapshot> {
+        self.current().unwrap_or_default()
+    }
+
     /// Which state `snapshot` would give.
     pub(crate) fn generation(&self) -> u64 {
         self.current().map_or(0, |snapshot| snapshot.generation)

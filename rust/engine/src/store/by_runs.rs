@@ -4,10 +4,9 @@
 //! is read. What fails in any way is looked up.
 
 use std::io::IoSliceMut;
-use std::sync::OnceLock;
 
 use super::frames::gone;
-use super::locate::Located;
+use super::stage::SMALL_LIMIT;
 use super::{Inner, internal, pipeline};
 use crate::cancel::Cancel;
 use crate::digest::{self, Digest};
@@ -26,12 +25,13 @@ const LARGEST: u64 = 8 * 1024 * 1024;
 /// Frames of a blob are longer than the blob by no more than an eighth and this: headers, and the nodes of its recipe.
 const BESIDE: u64 = 64 * 1024;
 
+/// What ends below may stand in the pack at the head of a segment, whose place only the index tells.
+const HEAD: u64 = SMALL_LIMIT as u64 + 64 * 1024;
+
 /// What a locator says about a large blob.
 #[derive(Clone, Debug)]
 pub(crate) struct ByRuns {
     runs: Vec<Run>,
-    /// What the index says of it, once that was asked: for parts of the blob only the index can be trusted.
-    pub(crate) confirmed: OnceLock<Box<Located>>,
 }
 
 impl ByRuns {
@@ -41,8 +41,18 @@ impl ByRuns {
         let len = locator.runs.iter().fold(0_u64, |sum, run| sum.saturating_add(run.len));
         let most = size.saturating_add(size >> 3).saturating_add(BESIDE);
         let fits = locator.root.is_some() && size <= LARGEST && len <= most;
-        fits.then(|| Self { runs: locator.runs.clone(), confirmed: OnceLock::new() })
+        fits.then(|| Self { runs: locator.runs.clone() })
     }
+
+    /// Whether all of it is in packs that are files of their own.
+    pub(crate) fn is_in_packs(&self) -> bool {
+        self.runs.iter().all(|run| is_in_a_pack(run.offset.saturating_add(run.len)))
+    }
+}
+
+/// Whether what ends there in its pack is in one that is a file of its own: it is found without a view of the index.
+pub(crate) fn is_in_a_pack(end: u64) -> bool {
+    end > HEAD
 }
 
 /// A blob to read, and the place for its bytes.

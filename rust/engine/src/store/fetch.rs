@@ -23,7 +23,12 @@ impl Store {
     /// of that buffer mean nothing.
     pub fn fetch(&self, located: &[&Located], outs: &mut [&mut [u8]], cancel: &Cancel) -> Vec<Result<()>> {
         let inner = &self.inner;
-        let snapshot = match inner.levels.snapshot() {
+        let listed = if inner.disk.reach().far && located.iter().all(|found| found.needs_no_index()) {
+            Ok(inner.levels.listed())
+        } else {
+            inner.levels.snapshot()
+        };
+        let snapshot = match listed {
             Ok(snapshot) => snapshot,
             Err(error) => return located.iter().map(|_| Err(error.clone())).collect(),
         };
@@ -60,14 +65,7 @@ impl Store {
         let mut snapshot = inner.levels.snapshot()?;
         let located = match &located.what {
             What::Chunk(_) | What::Large(_) => located.clone(),
-            What::Hint(_) => inner.confirmed(&mut snapshot, located)?,
-            What::Runs(runs) => match runs.confirmed.get() {
-                Some(confirmed) => Located::clone(confirmed),
-                None => {
-                    let confirmed = inner.confirmed(&mut snapshot, located)?;
-                    Located::clone(runs.confirmed.get_or_init(|| Box::new(confirmed)))
-                }
-            },
+            What::Hint(_) | What::Runs(_) => inner.confirmed(&mut snapshot, located)?,
         };
         let pieces = match &located.what {
             What::Chunk(_) | What::Hint(_) | What::Runs(_) => {

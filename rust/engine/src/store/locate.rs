@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::by_runs::ByRuns;
+use super::by_runs::{ByRuns, is_in_a_pack};
 use super::frames::{Job, plan};
 use super::{Inner, Store, pipeline};
 use crate::cancel::Cancel;
@@ -46,6 +46,15 @@ impl Located {
     pub fn key(&self) -> Digest {
         self.key
     }
+
+    /// Whether it can be read without a view of the index.
+    pub(crate) fn needs_no_index(&self) -> bool {
+        match &self.what {
+            What::Hint(entry) => is_in_a_pack(entry.end()),
+            What::Runs(runs) => runs.is_in_packs(),
+            What::Chunk(_) | What::Large(_) => false,
+        }
+    }
 }
 
 /// One chunk of a large blob.
@@ -66,7 +75,6 @@ impl Store {
     pub fn locate(&self, keys: &[(Digest, Option<Locator>)], cancel: &Cancel) -> Result<Vec<Option<Located>>> {
         let mut found = Vec::with_capacity(keys.len());
         let mut missing = false;
-        let snapshot = self.inner.levels.snapshot()?;
         let far = self.inner.disk.reach().far;
         for (at, (key, locator)) in keys.iter().enumerate() {
             if at % 256 == 0 {
@@ -74,7 +82,7 @@ impl Store {
             }
             let located = match locator.as_ref().and_then(|locator| hint(key, locator, far)) {
                 Some(located) => Some(located),
-                None => self.inner.find(&snapshot, key)?.0,
+                None => self.inner.find(self.inner.levels.snapshot()?.as_ref(), key)?.0,
             };
             missing |= located.is_none();
             found.push(located);
