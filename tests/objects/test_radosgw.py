@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ async def test_ceph_keeps_the_contract(check: conformance.Check, ceph: S3Options
 
 async def test_a_store_lives_in_ceph(ceph: S3Options, folder: Path, anyio_backend: str) -> None:
     url = f"s3://packhouse/{secrets.token_hex(4)}"
+    ceph = replace(ceph, quoted_etags=None)  # seen when the store is made
     large = secrets.token_bytes(12 << 20)
     async with packhouse.open(url, options=packhouse.StoreOptions(bucket=ceph)) as store:
         saved = await store.save_blobs([b"", b"one", large, *(secrets.token_bytes(4000) for _ in range(100))])
