@@ -106,6 +106,9 @@ async def test_what_is_found_where(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await find_identity(AzureOptions(credential=credential), "third")).sas == "", "another account's"
     monkeypatch.setenv("AZURE_STORAGE_ACCOUNT", "third")
     assert (await find_identity(AzureOptions(), "third")).sas == SAS
+    for name in ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"):  # set to nothing is not set
+        monkeypatch.setenv(name, "")
+    assert (await find_identity(AzureOptions(), "third")).sas == SAS
 
 
 async def test_a_token_is_asked_for_once_and_renewed_before_its_end() -> None:

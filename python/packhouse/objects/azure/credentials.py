@@ -83,7 +83,7 @@ def _from_environment(account: str) -> Connection:
     key = environment.get("AZURE_STORAGE_KEY") or environment.get("AZURE_STORAGE_ACCOUNT_KEY")
     sas = environment.get("AZURE_STORAGE_SAS_TOKEN")
     usual = _usual(account)
-    if named in (None, account) and (key or sas):
+    if (not named or named == account) and (key or sas):
         return Connection(account, usual.endpoint, read_key(key) if key else None, read_sas(sas) if sas else "")
     return usual
 
