@@ -84,8 +84,8 @@ class PackhouseBucket(BucketPeer):
     def due(self, count: int, size: int, part: int) -> dict[str, int]:
         """Parts with what begins and ends each pack's upload, the segment, and the lists of a writer's first commit.
 
-        Those are marks, damage notes and index before it, and marks after it. A load is a request for 8 MiB, or for each
-        blob that stands alone; for blobs of one chunk a list and small segments come first.
+        Those are marks, damage notes and index before it, and marks after it. A load is a request for 8 MiB, or for
+        each blob that stands alone; for blobs of one chunk a list and small segments come first.
         """
         total = count * size
         parts = 0 if total <= _SMALL else math.ceil(total / _PART) + 2 * math.ceil(total / _PACK)
