@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benches import cases
-from benches.peers import BUCKET, OURS, find
+from benches.peers import BUCKET, OURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ def _table(results: Results, case: Case, title: str, columns: Sequence[Column]) 
             cells = [_cell(results, case.name, variant, peer, column) for column in columns]
             if not any(cells):
                 cells[0] = results.error(case.name, variant, peer) or ""
-            named = find(peer).label
+            named = peer.removesuffix("-bucket")
             yield f"| {variant} | {f'**{named}**' if peer in (OURS, BUCKET) else named} | {' | '.join(cells)} |"
     yield ""
 

@@ -21,6 +21,7 @@ from packhouse.objects.contract import ObjectInfo, ObjectStore, Stream
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+    from typing_extensions import Buffer
 
 __all__ = ["Carrier"]
 
@@ -148,14 +149,15 @@ class _Upload:
 
     def __init__(self, carrier: Carrier, name: str) -> None:
         self._carrier = carrier
-        self._send: MemoryObjectSendStream[bytes]
-        receive: MemoryObjectReceiveStream[bytes]
-        self._send, receive = anyio.create_memory_object_stream[bytes](0)
+        self._send: MemoryObjectSendStream[memoryview]
+        receive: MemoryObjectReceiveStream[memoryview]
+        self._send, receive = anyio.create_memory_object_stream[memoryview](0)
 
-        async def pieces() -> AsyncIterator[bytes]:
+        async def pieces() -> AsyncIterator[memoryview]:
             async with receive:
                 async for piece in receive:
                     yield piece
+                    del piece
 
         async def put() -> ObjectInfo:
             async with receive:
@@ -163,10 +165,10 @@ class _Upload:
 
         self._future: Future[ObjectInfo] = carrier.start(put)
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: Buffer) -> None:
         """Hand over the next bytes; blocks while too much is on its way."""
         try:
-            self._carrier._call(lambda: self._send.send(piece))  # noqa: SLF001 - of the same file
+            self._carrier._call(lambda: self._send.send(memoryview(piece)))  # noqa: SLF001 - of the same file
         except anyio.BrokenResourceError:
             self._carrier.finish(self._future)
             raise

@@ -1,7 +1,7 @@
 //! `packhouse._engine`: the engine seen from Python. Buffers, errors, the GIL; no logic of its own.
 //!
 //! Every method blocks and is meant for worker threads. The GIL is released in one place, `detach`, memory that is not Rust's
-//! is touched in one place, `buffers`, and errors become exceptions in one place, `errors`.
+//! is touched in one place, `buffers`, given away in one, `part`, and errors become exceptions in one place, `errors`.
 
 mod batch;
 mod buffers;
@@ -14,6 +14,7 @@ mod gzip;
 mod located;
 mod names;
 mod objects;
+mod part;
 mod room;
 mod saved;
 mod settings;

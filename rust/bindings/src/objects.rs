@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::buffers::View;
+use crate::part::Part;
 
 /// `packhouse.blobs.carrier.Carrier`, seen from the engine.
 #[derive(Debug)]
@@ -137,12 +138,12 @@ struct OnTheWay {
 }
 
 impl OnTheWay {
-    fn call(&self, method: &str, bytes: Option<&[u8]>) -> io::Result<()> {
+    fn call(&self, method: &str, part: Option<Part>) -> io::Result<()> {
         Python::attach(|py| {
             let Some(upload) = &self.upload else { return Ok(()) };
             let upload = upload.bind(py);
-            let done = match bytes {
-                Some(bytes) => upload.call_method1(method, (PyBytes::new(py, bytes),)),
+            let done = match part {
+                Some(part) => upload.call_method1(method, (part,)),
                 None => upload.call_method0(method),
             };
             done.map(drop).map_err(|error| told(py, &error))
@@ -152,7 +153,7 @@ impl OnTheWay {
 
 impl Upload for OnTheWay {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.call("write", Some(bytes))
+        self.call("write", Some(Part::copy_of(bytes)?))
     }
 
     fn finish(mut self: Box<Self>) -> io::Result<()> {

@@ -34,6 +34,7 @@ async def together(items: AsyncIterator[T], doing: Callable[[T], Awaitable[None]
             async for item in items:
                 await slots.acquire()
                 tasks.start_soon(do, item)
+                del item  # it may be long before there is another
         except Exception as error:  # noqa: BLE001 - raised below, not in a group
             failures.append(error)
             tasks.cancel_scope.cancel()

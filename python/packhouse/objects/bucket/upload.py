@@ -1,4 +1,7 @@
-"""An upload in parts: one fills while some are on their way, and these are all the memory it takes."""
+"""An upload in parts: one fills while some are on their way, and these are all the memory it takes.
+
+Nothing that waits for more holds on to what it has handed over: uploads wait for as long as their batch is open.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +35,13 @@ class Session(ABC):
         grain: every part but the last is a multiple of so many bytes.
         most: parts of an object.
         at_once: parts on their way.
+        tells_last: whether the service must be told which part is the last, be it an empty one.
     """
 
     grain: int = 1
     most: int = 10_000
     at_once: int = 1
+    tells_last: bool = False
 
     @abstractmethod
     async def small(self, pieces: list[Bytes]) -> ObjectInfo:
@@ -84,9 +89,11 @@ class Upload:
             first = await anext(parts)
             if first.last:
                 return await self._session.small(first.pieces)
+            chained = _chain([first], parts)
+            del first
             await self._session.begin()
             try:
-                await together(_chain(first, parts), self._session.send, self._session.at_once)
+                await together(chained, self._session.send, self._session.at_once)
                 return await self._session.complete(self._size)
             except BaseException:
                 await self._session.abort()
@@ -99,27 +106,43 @@ class Upload:
         return -(-max(self._part_size, least) // grain) * grain
 
     async def _parts(self, body: Body, cut: AsyncGenerator[list[Bytes], None]) -> AsyncGenerator[Part, None]:
-        """Number the parts; the last one is known as such, and the body's size was right, before it is told."""
-        pieces: list[Bytes] = await anext(cut, [])
+        """Number the parts; the body's size was right before the last one is told.
+
+        The first waits for what follows, for it may be all. No other does that is full, of a body whose size nobody
+        knows: whoever writes it may write more much later.
+        """
+        full = self._size_for(body)
+        known = not isinstance(body, Stream) or body.size is not None
+        pieces: list[Bytes] | None = await anext(cut, [])
         number = 0
-        while True:
-            following = await anext(cut, None)
+        while pieces is not None:
             size = sum(memoryview(piece).nbytes for piece in pieces)
+            waits = known or number == 0 or size < full
+            following = await anext(cut, None) if waits else None
+            last = waits and following is None
             start, self._size = self._size, self._size + size
-            last = following is None
-            if isinstance(body, Stream) and (last or (body.size is not None and self._size > body.size)):
-                check_size(body, self._size, self._name)
+            self._check(body, ended=last)
             yield Part(number, start, size, pieces, last)
-            if following is None:
-                return
-            pieces = following
+            pieces = None
             number += 1
+            if not waits:
+                following = await anext(cut, None)
+                if following is None:
+                    self._check(body, ended=True)
+                    if self._session.tells_last:
+                        yield Part(number, self._size, 0, [], last=True)
+            pieces = following
+
+    def _check(self, body: Body, *, ended: bool) -> None:
+        if isinstance(body, Stream) and (ended or (body.size is not None and self._size > body.size)):
+            check_size(body, self._size, self._name)
 
 
-async def _chain(first: Part, others: AsyncIterator[Part]) -> AsyncIterator[Part]:
-    yield first
+async def _chain(first: list[Part], others: AsyncIterator[Part]) -> AsyncIterator[Part]:
+    yield first.pop()
     async for part in others:
         yield part
+        del part
 
 
 async def _pieces_of(body: Body, size: int) -> AsyncGenerator[list[Bytes], None]:
@@ -135,12 +158,13 @@ async def _pieces_of(body: Body, size: int) -> AsyncGenerator[list[Bytes], None]
         async for piece in pieces:
             view = memoryview(piece).cast("B")
             while view.nbytes:
-                taken = view[: size - held]
-                part.append(taken)
-                held += taken.nbytes
-                view = view[taken.nbytes :]
+                room = size - held
+                part.append(view[:room])
+                held += min(room, view.nbytes)
+                view = view[room:]
                 if held == size:
                     yield part
                     part, held = [], 0
+            del piece, view
     if part:
         yield part

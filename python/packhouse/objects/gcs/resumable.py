@@ -40,6 +40,7 @@ class Resumable(Session):
 
     grain = GRAIN
     most = 1 << 40
+    tells_last = True
 
     def __init__(self, store: GCSObjects, what: str, name: str) -> None:
         self._store = store

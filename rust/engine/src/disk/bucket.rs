@@ -12,7 +12,7 @@ use std::fmt::Debug;
 use std::io::{self, IoSliceMut};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use self::staging::BucketFile;
+use self::staging::{BucketFile, Spare};
 use super::{BlockCache, Disk, Entry, File, Lock, Meta, Parked, Reach, Staged};
 use crate::format::Envelope;
 use crate::format::envelope::MAX_NAME;
@@ -61,6 +61,7 @@ pub trait Upload: Send + Sync + Debug {
 pub struct BucketDisk {
     objects: Arc<dyn Objects>,
     recent: Recent,
+    spare: Spare,
     cache: Option<Arc<BlockCache>>,
     /// A segment whose index takes no more bytes is read whole as it is opened.
     whole: u64,
@@ -73,7 +74,7 @@ impl BucketDisk {
     /// A disk over objects; blocks of its index are kept in `cache`.
     #[must_use]
     pub fn new(objects: Arc<dyn Objects>, cache: Option<Arc<BlockCache>>) -> Self {
-        Self { objects, recent: Recent::default(), cache, whole: 512 * 1024 }
+        Self { objects, recent: Recent::default(), spare: Spare::default(), cache, whole: 512 * 1024 }
     }
 
     /// Read no segment whole that takes more bytes: tests let small stores be read as large ones are.
@@ -104,8 +105,8 @@ impl BucketDisk {
 
     fn new_file(&self, name: Option<&str>) -> Box<dyn Staged> {
         let objects = Arc::clone(&self.objects);
-        let recent = Arc::clone(&self.recent);
-        Box::new(BucketFile::new(objects, recent, name))
+        let (recent, spare) = (Arc::clone(&self.recent), Arc::clone(&self.spare));
+        Box::new(BucketFile::new(objects, recent, spare, name))
     }
 }
 

@@ -51,8 +51,17 @@ impl Inner {
         let mut named: Vec<Id> = Vec::new();
         let count = packs.len();
         let ids: Vec<Id> = packs.iter().map(|pack| pack.id).collect();
+        let far = self.disk.reach().far;
         let mut staged = Vec::with_capacity(count);
-        for (at, pack) in packs.into_iter().enumerate() {
+        let mut name = |pack: &PackFile| {
+            let path = pack_path(&pack.id);
+            let mut file = pack.alone();
+            file.sync().at("sync pack", &path)?;
+            file.publish(&path).at("publish pack", &path)?;
+            named.push(pack.id);
+            Ok::<(), Error>(())
+        };
+        let written = packs.into_iter().enumerate().try_for_each(|(at, pack)| {
             let mut entries = Vec::new();
             stage.each_of(at, &mut |placed| {
                 entries.push(entry(placed, pack.id, placed.offset, 0));
@@ -67,16 +76,13 @@ impl Inner {
             }
             sealed.rows.push(PackRow { pack: pack.id, len: footer.pack_len().ok_or_else(internal)?, embedded: false });
             write_footer(&pack, &footer)?;
+            if far {
+                return name(&pack); // it has left but for its footer, and holds no more than must be held
+            }
             staged.push(pack);
-        }
-        let result = staged.into_iter().try_for_each(|pack| {
-            let path = pack_path(&pack.id);
-            let mut file = pack.alone();
-            file.sync().at("sync pack", &path)?;
-            file.publish(&path).at("publish pack", &path)?;
-            named.push(pack.id);
-            Ok::<(), Error>(())
+            Ok(())
         });
+        let result = written.and_then(|()| staged.iter().try_for_each(|pack| name(pack)));
         stage.packs.clear();
         stage.sealed = ids;
         match result {

@@ -9,6 +9,10 @@ use crate::disk::Staged;
 
 /// Bytes of a part that leaves before its file is whole.
 pub(super) const PART: usize = 8 * 1024 * 1024;
+/// What of a file waits in memory that is no larger than it must be.
+const LITTLE: usize = 1024 * 1024;
+/// Memory for a part and what is written beside it meanwhile.
+const ROOM: usize = PART + 4 * LITTLE;
 /// How many files are remembered, and how long one may be.
 const REMEMBERED: usize = 16;
 const SHORT: usize = 1024 * 1024;
@@ -31,6 +35,14 @@ struct Body {
     /// What of the window was written, from and to, in the file's own places; neighbours are joined.
     written: BTreeMap<u64, u64>,
     upload: Option<Box<dyn Upload>>,
+    spare: Spare,
+}
+
+/// Memory of [`ROOM`] bytes that no file needs now: the next that writes a part takes it.
+pub(super) type Spare = Arc<Mutex<Option<Vec<u8>>>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Body {
@@ -41,6 +53,9 @@ impl Body {
         for buffer in buffers {
             let to = at.saturating_add(buffer.len());
             if self.window.len() < to {
+                if self.window.capacity() < to {
+                    self.grow(to);
+                }
                 self.window.resize(to, 0);
             }
             self.window.get_mut(at..to).ok_or_else(gone)?.copy_from_slice(buffer);
@@ -49,6 +64,17 @@ impl Body {
         }
         self.join(start, end);
         Ok(())
+    }
+
+    /// Make room for a part and what comes beside it: in memory that another file no longer needs, if there is some.
+    fn grow(&mut self, to: usize) {
+        if !(LITTLE..=ROOM).contains(&to) {
+            self.window.reserve(to.saturating_sub(self.window.len()));
+            return;
+        }
+        let mut window = lock(&self.spare).take().unwrap_or_else(|| Vec::with_capacity(ROOM));
+        window.extend_from_slice(&self.window);
+        self.window = window;
     }
 
     fn join(&mut self, mut start: u64, mut end: u64) {
@@ -79,8 +105,19 @@ impl Body {
             none => none.insert(objects.upload(name)?),
         };
         upload.write(self.window.get(..count).ok_or_else(gone)?)?;
-        self.window.drain(..count);
         self.left = self.left.saturating_add(count as u64);
+        let rest = self.window.len().saturating_sub(count);
+        if rest > LITTLE {
+            self.window.drain(..count);
+            return Ok(());
+        }
+        // It may be long before more is written: files that are full wait for their batch.
+        let mut window = std::mem::take(&mut self.window);
+        self.window.extend_from_slice(window.get(count..).unwrap_or_default());
+        window.clear();
+        if window.capacity() <= ROOM {
+            lock(&self.spare).get_or_insert(window);
+        }
         Ok(())
     }
 }
@@ -90,16 +127,17 @@ fn gone() -> io::Error {
 }
 
 impl BucketFile {
-    pub(super) fn new(objects: Arc<dyn Objects>, recent: Recent, name: Option<&str>) -> Self {
-        Self { objects, recent, name: name.map(str::to_owned), body: Mutex::default() }
+    pub(super) fn new(objects: Arc<dyn Objects>, recent: Recent, spare: Spare, name: Option<&str>) -> Self {
+        let body = Mutex::new(Body { spare, ..Body::default() });
+        Self { objects, recent, name: name.map(str::to_owned), body }
     }
 
     fn body(&self) -> MutexGuard<'_, Body> {
-        self.body.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.body)
     }
 
     fn remember(&self, path: &str, bytes: Vec<u8>) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = lock(&self.recent);
         if recent.len() >= REMEMBERED {
             recent.pop_first();
         }
