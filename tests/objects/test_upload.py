@@ -1,0 +1,138 @@
+"""Uploads in parts, whatever the service: what leaves, in which parts, and what is kept of it meanwhile."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import AsyncIterator
+
+import anyio
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from packhouse.blobs.carrier import Carrier
+from packhouse.errors import InvalidInput
+from packhouse.objects.bucket.upload import Part, Session, Upload
+from packhouse.objects.contract import Body, Bytes, ObjectInfo, Stream
+from packhouse.objects.memory import MemoryObjects
+
+PART = 1 << 16
+
+
+class Piece(bytearray):
+    """Bytes that can be watched."""
+
+
+class Sink(Session):
+    """A service that keeps nothing."""
+
+    at_once = 2
+
+    def __init__(self, *, tells_last: bool = False) -> None:
+        self.tells_last = tells_last
+        self.sent: list[tuple[int, int, bool]] = []
+        self.aborted = False
+
+    async def small(self, pieces: list[Bytes]) -> ObjectInfo:
+        self.sent.append((0, sum(memoryview(piece).nbytes for piece in pieces), True))
+        return ObjectInfo("small", self.sent[0][1], "v", 0.0)
+
+    async def begin(self) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    async def send(self, part: Part) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.sent.append((part.start, part.size, part.last))
+
+    async def complete(self, size: int) -> ObjectInfo:
+        return ObjectInfo("large", size, "v", 0.0)
+
+    async def abort(self) -> None:
+        self.aborted = True
+
+
+async def in_pieces(*sizes: int) -> AsyncIterator[bytes]:
+    for size in sizes:
+        yield bytes(size)
+
+
+@pytest.mark.parametrize("tells_last", [False, True])
+@pytest.mark.parametrize("size", [0, 1, PART - 1, PART, PART + 1, 3 * PART - 1, 3 * PART, 3 * PART + 1])
+@pytest.mark.parametrize("known", ["bytes", "size", "end"])
+async def test_every_byte_leaves_once_and_the_last_part_is_known_where_it_must_be(
+    known: str, size: int, tells_last: bool
+) -> None:
+    session = Sink(tells_last=tells_last)
+    pieces = in_pieces(*[50_000] * (size // 50_000), size % 50_000)
+    body: Body = bytes(size) if known == "bytes" else Stream(pieces, size if known == "size" else None)
+    assert (await Upload(session, "name", PART).run(body)).size == size
+    session.sent.sort()
+    assert sum(sent for _, sent, _ in session.sent) == size
+    assert [start for start, _, _ in session.sent[1:]] == [
+        start + sent for start, sent, _ in session.sent[: len(session.sent) - 1]
+    ]
+    if tells_last or size <= PART:
+        assert [last for _, _, last in session.sent] == [False] * (len(session.sent) - 1) + [True]
+    if not (tells_last and known == "end"):
+        assert all(sent for _, sent, _ in session.sent) or size == 0
+
+
+@pytest.mark.parametrize("said", [-1, 1])
+async def test_a_stream_of_another_size_than_it_says_is_taken_back(said: int) -> None:
+    session = Sink()
+    body = Stream(in_pieces(*[PART] * 3), 3 * PART + said)
+    with pytest.raises(InvalidInput):
+        await Upload(session, "name", PART).run(body)
+    assert session.aborted
+
+
+async def test_nothing_that_was_sent_is_held_while_more_may_come() -> None:
+    session = Sink()
+    alive: list[weakref.ref[Piece]] = []
+    waiting, go_on = anyio.Event(), anyio.Event()
+
+    async def pieces() -> AsyncIterator[memoryview]:
+        for _ in range(5):
+            piece = Piece(PART)
+            alive.append(weakref.ref(piece))
+            view = memoryview(piece)
+            del piece
+            yield view
+            del view
+        waiting.set()
+        await go_on.wait()
+        yield memoryview(b"the end")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(Upload(session, "name", PART).run, Stream(pieces()))
+        await waiting.wait()
+        await anyio.wait_all_tasks_blocked()
+        gc.collect()
+        assert len(session.sent) == 5
+        assert [one() for one in alive] == [None] * 5
+        go_on.set()
+
+
+def test_what_the_engine_hands_over_is_held_no_longer_than_it_takes() -> None:
+    class Forgetting(MemoryObjects):
+        async def put(self, name: str, body: Body) -> ObjectInfo:
+            assert isinstance(body, Stream)
+            size = 0
+            async with body.reading() as pieces:
+                async for piece in pieces:
+                    size += memoryview(piece).nbytes
+                    del piece
+            return ObjectInfo(name, size, "v", 0.0)
+
+    with start_blocking_portal() as portal:
+        upload = Carrier(Forgetting(), portal).upload("packs/one")
+        alive = []
+        for _ in range(3):
+            piece = Piece(1000)
+            alive.append(weakref.ref(piece))
+            upload.write(piece)
+            del piece
+        portal.call(anyio.wait_all_tasks_blocked)
+        gc.collect()
+        assert [one() for one in alive] == [None] * 3
+        upload.finish()
