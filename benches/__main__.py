@@ -33,7 +33,6 @@ def main() -> int:
     else:
         results = _measure(asked, console)
         outcomes = results.outcomes
-        results.write(asked.json)
         console.print(f"raw results: {asked.json}")
     table.show(results, console)
     if asked.svg is not None:
@@ -62,15 +61,19 @@ def _measure(asked: argparse.Namespace, console: Console) -> Results:
     if asked.rounds is not None:
         scale = replace(scale, rounds=asked.rounds)
     plan = runner.Plan(scale, asked.cases or cases.NAMES, present, asked.peers is not None, asked.variants, scratch)
-    described = machine.describe(scratch)
+    packages = {name: peers.find(name).version() for name in present}
+    outcomes: list[Outcome] = []
+    results = Results(scale.name, machine.describe(scratch), packages, absent, outcomes)
     try:
         if scale.builds_rust and (reason := engine_hooks.build(scratch)) is not None:
             console.print(f"the Rust benches are not built: {reason}")
-        outcomes = runner.run(plan, lambda outcome: _tell(outcome, console))
+        for outcome in runner.run(plan):
+            _tell(outcome, console)
+            outcomes.append(outcome)
+            results.write(asked.json)  # after each: who stops an hour's run keeps what it has measured
     finally:
         shutil.rmtree(scratch)
-    packages = {name: peers.find(name).version() for name in present}
-    return Results(scale.name, described, packages, absent, outcomes)
+    return results
 
 
 def _tell(outcome: Outcome, console: Console) -> None:

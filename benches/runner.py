@@ -17,7 +17,7 @@ from benches import cases, disk, peers
 from benches.task import Outcome, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from benches.cases.contract import Case
     from benches.scale import Scale
@@ -60,18 +60,14 @@ class Plan:
         return [peers.MACHINE, *chosen]
 
 
-def run(plan: Plan, tell: Callable[[Outcome], None]) -> list[Outcome]:
-    """Carry out a plan; `tell` hears each outcome as it comes."""
-    outcomes: list[Outcome] = []
+def run(plan: Plan) -> Iterator[Outcome]:
+    """Carry out a plan, and tell each outcome as it comes."""
     disk.warm(plan.scratch, plan.scale.warm_bytes)
     disk.spread(plan.scratch)
     for name in plan.cases:
         case = cases.find(name)
         for variant in plan.variants_of(case):
-            for outcome in _run_variant(plan, case, variant):
-                tell(outcome)
-                outcomes.append(outcome)
-    return outcomes
+            yield from _run_variant(plan, case, variant)
 
 
 def _run_variant(plan: Plan, case: Case, variant: str) -> Iterator[Outcome]:

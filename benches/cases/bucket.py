@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from benches import data, peers
 from benches.cases.contract import Case, Metrics, Setting
-from benches.cases.remote import Meter, load_columns, reached, save_columns, tune
+from benches.cases.remote import Meter, load_columns, put_aside, reached, save_columns, tune
 from benches.peers.buckets import BucketPeer, Place
 from tests.servers.seaweedfs import seaweedfs
 
@@ -36,12 +36,15 @@ def case(name: str, server: str, start: Callable[[], AbstractContextManager[Plac
         few = max(1, shape.count // 100)
         blobs = data.blobs("random", count=shape.count, size=shape.size)
         with reached(where, start, setting.folder) as (peer.place, counted):
-            await tune(peer, shape)
             meter = Meter(peer, counted)
-            await peer.open()
-            keys = await meter.save("save", blobs)
-            await meter.save("again", blobs)
-            await peer.close()
+            if peer.place.service in peer.reads_only:
+                keys = await put_aside(peer.place, blobs)
+            else:
+                await tune(peer, shape)
+                await peer.open()
+                keys = await meter.save("save", blobs)
+                await meter.save("again", blobs)
+                await peer.close()
             await peer.open()
             await meter.load("load", keys, shape.total)
             await peer.close()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+import anyio
 import trustme
 
 from benches import data
@@ -15,7 +16,9 @@ from benches.cases.contract import Column, Metrics
 from benches.delaying import Counted, delayed
 from benches.gaps import Gaps, aside
 from benches.measure import MemoryPeak, lap, megabytes_a_second
-from benches.peers.buckets import BucketPeer, Place
+from benches.peers.bucket_packhouse import options_for
+from benches.peers.buckets import BucketPeer, Place, key_of
+from packhouse.objects import open_objects
 from tests.servers.nginx import nginx_before
 from tests.servers.running import ServerMissing
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from benches.scale import Shape
 
 LATENCY = 0.02
+_PUTS = 16
 
 T = TypeVar("T")
 
@@ -91,6 +95,22 @@ def reached(
             endpoint = stack.enter_context(nginx_before(place.endpoint, own, folder / "requests"))
             place = replace(place, endpoint=endpoint, ca=str(trusted))
         yield place, counted
+
+
+async def put_aside(place: Place, blobs: Sequence[bytes]) -> list[str]:
+    """Put each blob as `OnePerBlob` does, for a peer that can read there and not write; return their keys."""
+    keys = [key_of(blob) for blob in blobs]
+    left = iter(zip(keys, blobs, strict=True))
+    root = f"{place.service}://{place.bucket}/theirs"
+    async with open_objects(root, options=options_for(place)) as objects, anyio.create_task_group() as tasks:
+
+        async def put() -> None:
+            for key, blob in left:
+                await objects.put(key, blob)
+
+        for _ in range(_PUTS):
+            tasks.start_soon(put)
+    return keys
 
 
 async def tune(peer: BucketPeer, shape: Shape) -> None:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import packhouse
-from benches.peers.buckets import BucketPeer
+from benches.peers.buckets import BucketPeer, Place
 from packhouse.objects.azure import AzureOptions
 from packhouse.objects.gcs import GCSOptions
 from packhouse.objects.http import HttpOptions
@@ -27,6 +27,22 @@ _OPENED = 2
 """Small segments that a new handle reads: those of the rehearsal and of saving again."""
 
 
+def options_for(place: Place) -> BucketOptions:
+    """Return what reaches a place."""
+    if place.service == "gs":
+        return GCSOptions(endpoint=place.endpoint, anonymous=True)
+    if place.service == "az":
+        return AzureOptions(endpoint=place.endpoint, account_key=place.secret)
+    return S3Options(
+        endpoint=place.endpoint,
+        region="us-east-1",
+        anonymous=not place.access,
+        access_key_id=place.access or None,
+        secret_access_key=place.secret or None,
+        http=HttpOptions(ca=place.ca),
+    )
+
+
 class PackhouseBucket(BucketPeer):
     """`packhouse.open` of the bucket's URL, default options; blobs are loaded by what `save_blobs` returned."""
 
@@ -41,26 +57,11 @@ class PackhouseBucket(BucketPeer):
         self._saved: dict[str, SavedBlob] = getattr(self, "_saved", {})
         self._exits = AsyncExitStack()
         mode: Any = "a" if self.place.access else "r"
-        options = packhouse.StoreOptions(bucket=self._options())
+        options = packhouse.StoreOptions(bucket=options_for(self.place))
         place = self.place
         root = f"az://{place.access}/{place.bucket}" if place.service == "az" else f"{place.service}://{place.bucket}"
         opened = packhouse.open(f"{root}/ours", mode=mode, options=options, cache_dir=None)
         self._store = await self._exits.enter_async_context(opened)
-
-    def _options(self) -> BucketOptions:
-        place = self.place
-        if place.service == "gs":
-            return GCSOptions(endpoint=place.endpoint, anonymous=True)
-        if place.service == "az":
-            return AzureOptions(endpoint=place.endpoint, account_key=place.secret)
-        return S3Options(
-            endpoint=place.endpoint,
-            region="us-east-1",
-            anonymous=not place.access,
-            access_key_id=place.access or None,
-            secret_access_key=place.secret or None,
-            http=HttpOptions(ca=place.ca),
-        )
 
     async def close(self) -> None:
         await self._exits.aclose()

@@ -11,7 +11,7 @@ from blake3 import blake3
 from benches.peers.contract import Peer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from typing_extensions import Buffer
@@ -40,8 +40,8 @@ class BucketPeer(Peer):
     """What `in_flight` may be, where that is its user's to choose."""
     services: ClassVar[tuple[str, ...]] = ("s3",)
     """What it speaks."""
-    lacks: ClassVar[Mapping[str, str]] = {}
-    """Why it cannot be measured on a service that it speaks."""
+    reads_only: ClassVar[frozenset[str]] = frozenset()
+    """Services to which it cannot write where they are measured: what it loads there was put by others."""
     _place: Place | None = None
 
     @property
@@ -54,7 +54,7 @@ class BucketPeer(Peer):
     @place.setter
     def place(self, place: Place) -> None:
         if place.service not in self.services:
-            raise NotImplementedError(self.lacks.get(place.service, f"it does not speak {place.service}://"))
+            raise NotImplementedError(f"it does not speak {place.service}://")
         self._place = place
 
     @classmethod
