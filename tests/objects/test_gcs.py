@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
+import weakref
+from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from packhouse.objects import conformance
+from packhouse.objects.contract import Stream
 from packhouse.objects.gcs import GCSObjects, GCSOptions
 
 
@@ -33,3 +38,28 @@ async def test_a_handed_in_client_keeps_the_contract(
 ) -> None:
     async with httpx.AsyncClient() as handed, GCSObjects("gs://packhouse", gcs_options, client=handed) as store:
         await check(conformance.Subject(store, many=60, racers=4))
+
+
+async def test_a_part_that_was_sent_does_not_wait_for_the_garbage_collector(gcs_options: GCSOptions) -> None:
+    class Piece(bytearray):
+        """Bytes that can be watched."""
+
+    alive: list[weakref.ref[Piece]] = []
+
+    async def pieces() -> AsyncIterator[memoryview]:
+        for _ in range(4):
+            piece = Piece(256 << 10)
+            alive.append(weakref.ref(piece))
+            view = memoryview(piece)
+            del piece
+            yield view
+            del view
+
+    options = replace(gcs_options, part_size=256 << 10)
+    async with GCSObjects(f"gs://packhouse/{secrets.token_hex(4)}", options) as store:
+        gc.disable()
+        try:
+            assert (await store.put("large", Stream(pieces()))).size == 1 << 20
+            assert [one() for one in alive] == [None] * 4
+        finally:
+            gc.enable()

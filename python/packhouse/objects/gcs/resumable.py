@@ -6,6 +6,7 @@ Source: Google Cloud Storage, "Resumable uploads" (308 and its `Range`, the stat
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -106,27 +107,27 @@ class Resumable(Session):
 
     async def _send_from(self, part: Part, at: int) -> Reply:
         """Send a part's bytes from there on. Before another try the service is asked how far the last one got."""
-
-        async def renew() -> Call | Reply:
-            reply = await self._ask_how_far(part)
-            return reply if reply.status != _RESUME or _kept(reply) != at else await build()
-
-        async def build() -> Call:
-            return await self._requests.call(
-                "PUT",
-                self._what,
-                url=self._address,
-                headers=self._range(part, at),
-                body=_from(part.pieces, at - part.start),
-                doubt=self._doubt,
-                renew=renew,
-            )
-
         try:
-            return await self._requests.send(await build())
+            return await self._requests.send(await self._call(part, at))
         except (NameNotFound, StoreNotFound) as error:
             message = f"cannot {self._what}: the service has forgotten the upload; write it again"
             raise StorageError(message, kind="service-failed") from error
+
+    async def _call(self, part: Part, at: int) -> Call:
+        # Nothing here refers to itself: a part that waits for the garbage collector is megabytes.
+        return await self._requests.call(
+            "PUT",
+            self._what,
+            url=self._address,
+            headers=self._range(part, at),
+            body=_from(part.pieces, at - part.start),
+            doubt=self._doubt,
+            renew=partial(self._renew, part, at),
+        )
+
+    async def _renew(self, part: Part, at: int) -> Call | Reply:
+        reply = await self._ask_how_far(part)
+        return reply if reply.status != _RESUME or _kept(reply) != at else await self._call(part, at)
 
     def _range(self, part: Part, start: int) -> dict[str, str]:
         end = part.start + part.size
