@@ -5,14 +5,16 @@ from __future__ import annotations
 import pickle
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import anyio
 import pytest
 
 import packhouse
+import packhouse.sync
 from packhouse.objects.http import HttpOptions
 from packhouse.objects.s3 import S3Options
-from tests.blobs.conftest import objects_of
+from tests.blobs.conftest import objects_of, services
 from tests.hostile.server import Behave, Talk, hostile
 
 DICE = random.Random(5)
@@ -37,6 +39,24 @@ async def test_blobs_come_back_and_are_stored_once(url: str, options: packhouse.
             await store.save_blobs([b"x"])
     restored: packhouse.BlobStore = pickle.loads(pickle.dumps(store))
     assert restored.url == url
+
+
+@services
+async def test_a_buckets_own_options_do(url: str, options: packhouse.StoreOptions, tmp_path: Path) -> None:
+    assert options.bucket is not None
+    async with packhouse.open(url, options=options.bucket) as store:
+        (saved,) = await store.save_blobs([b"kept"])
+        assert store.options == options
+    with pytest.raises(packhouse.InvalidInput, match="is none"):
+        packhouse.open(tmp_path, options=options.bucket)
+    with pytest.raises(packhouse.InvalidInput, match="S3Options"):
+        packhouse.open(url, options={"endpoint": "planted"})  # type: ignore[arg-type] # what is refused
+
+    def use() -> bytes:
+        with packhouse.sync.open(url, options=options.bucket, mode="r") as store:
+            return store.load(saved)
+
+    assert await anyio.to_thread.run_sync(use) == b"kept"
 
 
 async def test_a_bucket_without_a_store_is_told(url: str, options: packhouse.StoreOptions) -> None:
@@ -186,7 +206,6 @@ async def test_a_pack_that_rotted_is_noticed_by_a_load_with_a_locator(
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 def test_without_await(url: str, options: packhouse.StoreOptions, anyio_backend: str) -> None:
-    import packhouse.sync  # noqa: PLC0415 - the twin
 
     with packhouse.sync.open(url, options=options) as store:
         saved = store.save_blobs([b"sync", LARGE])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import copy
 import pickle
 import secrets
 import ssl
@@ -18,13 +18,14 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 
+import packhouse
 from packhouse.errors import InvalidInput, StorageError
 from packhouse.objects.bucket.location import make_query
 from packhouse.objects.bucket.renewing import Renewing
 from packhouse.objects.http import HttpOptions
 from packhouse.objects.http.gate import Gate
 from packhouse.objects.s3 import S3Objects, S3Options
-from packhouse.objects.s3.credentials import Botocores, find_identity
+from packhouse.objects.s3.credentials import Botocores
 from packhouse.objects.s3.location import Place, S3Location, parse_url
 from packhouse.objects.s3.signing import Credentials, sign_headers
 from tests.hostile.driving import options_for
@@ -131,10 +132,6 @@ def test_bucket_urls_and_addresses() -> None:
     ):
         with pytest.raises(InvalidInput):
             parse_url(bad)
-    aws = Place.find(S3Location("bucket", "p/"), None, "eu-west-1", path_style=None)
-    assert aws.url("x") == "https://bucket.s3.eu-west-1.amazonaws.com/p/x"
-    dotted = Place.find(S3Location("b.c", ""), None, "eu-west-1", path_style=None)
-    assert dotted.url("x") == "https://s3.eu-west-1.amazonaws.com/b.c/x"
     own = Place.find(S3Location("bucket", ""), "https://ceph.example:7480", "x", path_style=None)
     assert own.url(None, {"b": "1", "a": " "}) == "https://ceph.example:7480/bucket/?a=%20&b=1"
     assert make_query({"a": "/é"}) == "a=%2F%C3%A9"
@@ -183,33 +180,6 @@ async def test_one_task_renews_and_the_others_go_on() -> None:
     assert time.monotonic() - started < 1
 
 
-async def test_credentials_and_endpoint_are_found_as_the_aws_tools_find_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    (tmp_path / "credentials").write_text("[p]\naws_access_key_id = filed\naws_secret_access_key = s\n")
-    (tmp_path / "config").write_text("[profile p]\nregion = eu-central-1\nendpoint_url = https://filed.example\n")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-    with pytest.raises(StorageError, match="no credentials") as caught:
-        await find_identity(S3Options())
-    assert caught.value.kind == "bad-credentials"
-    filed = await find_identity(S3Options(profile="p"))
-    assert (filed.region, filed.endpoint) == ("eu-central-1", "https://filed.example")
-    assert (await filed.credentials()).access_key_id == "filed"
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://environment.example/")
-    monkeypatch.setenv("AWS_REGION", "us-west-2")
-    found = await find_identity(S3Options(profile="p"))
-    assert (found.region, found.endpoint) == ("us-west-2", "https://environment.example")
-    given = S3Options(profile="p", endpoint="https://given.example", region="r", anonymous=True)
-    explicit = await find_identity(given)
-    assert (explicit.region, explicit.endpoint) == ("r", "https://given.example")
-    assert await explicit.credentials() is None
-
-
 def test_options_pickle_without_their_secrets() -> None:
     options = S3Options(access_key_id="AKID", secret_access_key="hidden", region="r", http=HttpOptions(deadline=5))
     data = pickle.dumps(options)
@@ -217,6 +187,25 @@ def test_options_pickle_without_their_secrets() -> None:
     assert b"AKID" not in data
     restored: S3Options = pickle.loads(data)
     assert (restored.region, restored.http.deadline, restored.secret_access_key) == ("r", 5, None)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "kept"),
+    [
+        ("http://user:hidden@proxy.example:3128", "http://proxy.example:3128"),
+        ("socks5://hidden@[::1]:1080/", "socks5://[::1]:1080"),
+        ("http://proxy.example:3128", "http://proxy.example:3128"),
+        ("http://proxy.example/?token=hidden@x", None),
+        ("http://user:hidden/x@proxy.example", None),
+        (None, None),
+    ],
+)
+def test_a_pickle_keeps_a_proxy_without_its_password(proxy: str | None, kept: str | None) -> None:
+    options = HttpOptions(proxy=proxy)
+    for whole in (options, S3Options(http=options), packhouse.open("s3://bucket", options=S3Options(http=options))):
+        assert b"hidden" not in pickle.dumps(whole)
+    assert pickle.loads(pickle.dumps(options)).proxy == kept
+    assert copy.deepcopy(options).proxy == proxy
 
 
 async def test_as_much_is_in_flight_as_the_gate_lets_through() -> None:

@@ -179,7 +179,7 @@ async def _use(told: io.StringIO, folder: Path) -> set[str]:
         for made in (httpx.AsyncClient, httpx2.AsyncClient):
             async with made() as client:
                 await _caught(told, _operations(tell, S3Objects(_BUCKET, explicit, client=client)))
-        for options in (explicit, found, filed):
+        for options in (explicit, found, filed, proxied):
             told.write(pickle.dumps(options).decode("latin-1"))
         authorizations = [request.headers.get("authorization", "") for request in server.requests]
     await _use_google(tell, told, patience)

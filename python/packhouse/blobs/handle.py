@@ -12,7 +12,7 @@ from packhouse.blobs.caching import CACHE_AUTO, CACHE_BYTES, CacheDir, choose_ca
 from packhouse.blobs.commits import Committer
 from packhouse.blobs.core import Core
 from packhouse.blobs.jobs import Jobs
-from packhouse.blobs.options import Mode, StoreOptions, locate_store
+from packhouse.blobs.options import Mode, StoreOptions, choose_options, locate_store
 from packhouse.errors import InvalidInput, ReadOnlyStore, StoreClosed, StoreNotFound
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from packhouse.blobs.carrier import Carrier
     from packhouse.blobs.remote import Remote
+    from packhouse.objects.bucket import BucketOptions
 
 __all__ = ["Handle", "reopened"]
 
@@ -46,7 +47,7 @@ class Handle:
         *,
         mode: Mode = "a",
         create: bool = True,
-        options: StoreOptions | None = None,
+        options: StoreOptions | BucketOptions | None = None,
         client: Any = None,
         cache_dir: CacheDir = CACHE_AUTO,
         cache_bytes: int = CACHE_BYTES,
@@ -56,7 +57,7 @@ class Handle:
         self._location = locate_store(url)
         self._mode: Mode = mode
         self._create = create
-        self._options = options or StoreOptions()
+        self._options = choose_options(options, self.url, remote=self._location.remote)
         if client is not None and not self._location.remote:
             raise InvalidInput(f"a client is for a bucket; {self.url} is none", kind="option")
         self._client = client
@@ -79,7 +80,7 @@ class Handle:
 
     @property
     def options(self) -> StoreOptions:
-        """The options it was opened with."""
+        """The options it was opened with; a bucket's that were given for them are its `bucket`."""
         return self._options
 
     def __repr__(self) -> str:

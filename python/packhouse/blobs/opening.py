@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from packhouse.blobs.core import Core
     from packhouse.blobs.options import Mode, StoreOptions
+    from packhouse.objects.bucket import BucketOptions
 
 __all__ = ["core_of", "open_store", "reader_of"]
 
@@ -21,7 +22,7 @@ def open_store(
     *,
     mode: Mode = "a",
     create: bool = True,
-    options: StoreOptions | None = None,
+    options: StoreOptions | BucketOptions | None = None,
     client: Any = None,
     cache_dir: CacheDir = CACHE_AUTO,
     cache_bytes: int = CACHE_BYTES,
@@ -36,7 +37,8 @@ def open_store(
             `az://account/container/prefix`, or `memory://` for a store that lives as long as its handle.
         mode: `"a"` to read and write, `"r"` to read and never write anything.
         create: make a store where there is none.
-        options: budget, threads, the bucket, and the settings of a new store.
+        options: budget, threads, the bucket, and the settings of a new store; `S3Options`, `GCSOptions` or
+            `AzureOptions` by themselves stand for `StoreOptions(bucket=…)`.
         client: an `httpx.AsyncClient` or `httpx2.AsyncClient` through which to reach the bucket instead of our own
             transport, with its proxies, certificates and transport; its owner closes it, on this event loop.
         cache_dir: for a bucket: a folder of this machine in which what was read of the index is kept, verified whenever

@@ -13,7 +13,7 @@ from packhouse.errors import InvalidInput
 if TYPE_CHECKING:
     from packhouse.objects.bucket import BucketOptions
 
-__all__ = ["Location", "Mode", "StoreOptions", "locate_store"]
+__all__ = ["Location", "Mode", "StoreOptions", "choose_options", "locate_store"]
 
 Mode: TypeAlias = Literal["a", "r"]
 """`"a"`: read and write; `"r"`: read, and never write anything."""
@@ -56,6 +56,29 @@ class StoreOptions:
         if self.bucket is not None and not self.bucket.conditional_writes:
             chosen["conditional_writes"] = 0
         return {name: value for name, value in chosen.items() if value is not None}
+
+
+def choose_options(options: object, url: str, *, remote: bool) -> StoreOptions:
+    """Return a store's options: a bucket's may stand for them.
+
+    Args:
+        options: what was given.
+        url: of the store, for messages.
+        remote: whether it is in a bucket.
+
+    Raises:
+        InvalidInput: they are no options, or a bucket's for what is none.
+    """
+    if options is None or isinstance(options, StoreOptions):
+        return options or StoreOptions()
+    from packhouse.objects.bucket import BucketOptions  # noqa: PLC0415 - imports httpx
+
+    if not isinstance(options, BucketOptions):
+        message = f"options are StoreOptions, or S3Options, GCSOptions or AzureOptions, not {type(options).__name__}"
+        raise InvalidInput(message, kind="option")
+    if not remote:
+        raise InvalidInput(f"{type(options).__name__} are for a bucket; {url} is none", kind="option")
+    return StoreOptions(bucket=options)
 
 
 @dataclass(frozen=True, slots=True)

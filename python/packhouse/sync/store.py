@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from packhouse.blobs.stats import StoreStats
     from packhouse.blobs.survey import BlobAnatomy, StoredBlob, StoreSurvey
     from packhouse.blobs.verifying import VerifyReport
+    from packhouse.objects.bucket import BucketOptions
 
 __all__ = ["BlobStore", "open_store"]
 
@@ -39,7 +40,7 @@ def open_store(
     *,
     mode: Mode = "a",
     create: bool = True,
-    options: StoreOptions | None = None,
+    options: StoreOptions | BucketOptions | None = None,
     client: Any = None,
     cache_dir: CacheDir = CACHE_AUTO,
     cache_bytes: int = CACHE_BYTES,
@@ -71,7 +72,7 @@ class BlobStore:
         *,
         mode: Mode = "a",
         create: bool = True,
-        options: StoreOptions | None = None,
+        options: StoreOptions | BucketOptions | None = None,
         client: Any = None,
         cache_dir: CacheDir = CACHE_AUTO,
         cache_bytes: int = CACHE_BYTES,
@@ -100,7 +101,7 @@ class BlobStore:
 
     @property
     def options(self) -> StoreOptions:
-        """The options it was opened with."""
+        """The options it was opened with; a bucket's that were given for them are its `bucket`."""
         return self._store.options
 
     def __repr__(self) -> str:

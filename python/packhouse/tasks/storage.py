@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from packhouse.blobs.options import StoreOptions
+    from packhouse.objects.bucket import BucketOptions
 
 __all__ = ["PackhouseStorage"]
 
@@ -35,7 +36,7 @@ class PackhouseStorage:
     """
 
     TYPE: ClassVar[str] = "packhouse"
-    options: ClassVar[StoreOptions | None] = None
+    options: ClassVar[StoreOptions | BucketOptions | None] = None
 
     def __init__(self, root: str | os.PathLike[str] | BlobStore | None = None) -> None:
         self._is_ours = not isinstance(root, BlobStore)

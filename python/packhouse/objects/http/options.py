@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 from packhouse.errors import InvalidInput
 
 __all__ = ["HttpOptions"]
 
+_PROXY = re.compile(r"(\w+://)(?:[^/?#]*@)?([\w.:\[\]-]+)/?")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpOptions:
-    """What may be chosen about HTTP.
+    """What may be chosen about HTTP. A pickle of it has the proxy without its user and password.
 
     Attributes:
         deadline: seconds that one operation takes at most, all its tries together, beyond what its bytes take at
@@ -50,3 +54,23 @@ class HttpOptions:
         return (
             f"HttpOptions(deadline={self.deadline}, concurrency={self.concurrency})"  # a proxy's URL may hold secrets
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        chosen = {each.name: getattr(self, each.name) for each in fields(self)}
+        return _restore, (chosen | {"proxy": _public(self.proxy)},)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+def _restore(chosen: dict[str, Any]) -> HttpOptions:
+    return HttpOptions(**chosen)
+
+
+def _public(proxy: str | None) -> str | None:
+    """Return what of a proxy's URL is no secret; None where that cannot be told."""
+    parts = _PROXY.fullmatch(proxy or "")
+    return parts[1] + parts[2] if parts is not None else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
@@ -38,6 +39,7 @@ async def find_identity(options: S3Options) -> Identity:
     """Look in all places; only what is not given explicitly is looked for.
 
     Raises:
+        InvalidInput: a profile or a file that cannot be read, or a profile without botocore.
         StorageError: no credentials anywhere (`bad-credentials`).
     """
     return await to_thread.run_sync(_find, options)
@@ -52,7 +54,7 @@ def _find(options: S3Options) -> Identity:
         endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or None
     ca = options.http.ca or environment.get("AWS_CA_BUNDLE") or None
     session = None
-    if not given or region is None:
+    if not given or region is None or (None in (endpoint, ca) and _has_files(options)):
         session = _session(options.profile)
     if session is not None:
         region = region or session.get_config_variable("region")
@@ -62,12 +64,22 @@ def _find(options: S3Options) -> Identity:
     return Identity(region or "us-east-1", endpoint, _credentials(options, session), ca)
 
 
+def _has_files(options: S3Options) -> bool:
+    """Say whether files may tell something; without any botocore need not be loaded for keys that were given."""
+    places = {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials"}
+    paths = (Path(os.environ.get(variable) or usual).expanduser() for variable, usual in places.items())
+    return options.profile is not None or any(path.is_file() for path in paths)
+
+
 def _session(profile: str | None) -> Any:
     """Make botocore's session; None without botocore."""
     try:
         import botocore.exceptions  # noqa: PLC0415 - an extra
         import botocore.session  # noqa: PLC0415 - an extra
     except ImportError:
+        if profile is not None:
+            message = f"the profile {profile[:40]!a} cannot be read without botocore: install packhouse[s3]"
+            raise InvalidInput(message, kind="option") from None
         return None
     session = botocore.session.Session(profile=profile)
     try:
