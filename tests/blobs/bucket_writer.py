@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import AsyncIterator
 
 import anyio
 
@@ -35,6 +36,19 @@ async def blobs(url: str, number: int) -> None:
             print(*(blob.key for blob in saved), flush=True)
 
 
+async def endless(url: str, number: int) -> None:
+    """Save a blob that has no end."""
+    dice = random.Random(number)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        while True:
+            yield dice.randbytes(1 << 20)
+            await anyio.sleep(0.01)
+
+    async with packhouse.open(url) as store:
+        await store.save_stream(pieces())
+
+
 if __name__ == "__main__":
     what, where, count = sys.argv[1:]
-    anyio.run({"names": names, "blobs": blobs}[what], where, int(count))
+    anyio.run({"names": names, "blobs": blobs, "endless": endless}[what], where, int(count))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import anyio
 from anyio.from_thread import BlockingPortal
 
 from packhouse.blobs.carrier import Carrier
-from packhouse.errors import UnsupportedStore
+from packhouse.errors import PackhouseError, UnsupportedStore
 from packhouse.objects.probing import Conditions, lists_at_once, try_conditions
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from packhouse.objects.bucket import BucketObjects, BucketOptions
 
 __all__ = ["Remote"]
+
+_log = logging.getLogger("packhouse")
 
 
 class Remote:
@@ -92,6 +95,14 @@ class Remote:
     def settle(self, *, quoted: bool) -> None:
         """Write versions as the store's settings say, unless its user has chosen."""
         self._objects.requote(quoted=quoted)
+
+    async def uploads(self) -> tuple[str, ...] | None:
+        """Tell the objects whose uploads have not ended; None where the service refuses to."""
+        try:
+            return tuple(name for name, _ in await self._objects.uploads())
+        except PackhouseError as error:
+            _log.info("%s", error)
+            return None
 
     async def close(self) -> None:
         """Close connections; the engine calls no more."""

@@ -199,7 +199,7 @@ class BlobStore(Handle):
         return await core.jobs.call(lambda: core.engine.committed(checked))
 
     async def verify(self, *, progress: ProgressCallback | None = None) -> VerifyReport:
-        """Read and check everything: index, packs, recipes, large blobs.
+        """Read and check everything: index, packs, recipes, large blobs; count what crashed writers left behind.
 
         Damage that is found is noted where the store may be written, so that saving the blobs again heals them.
 
@@ -209,7 +209,7 @@ class BlobStore(Handle):
         Raises:
             StorageError: the operating system refused; damage is no error but a finding.
         """
-        return await verify(self._opened(), progress)
+        return await verify(self._opened(), self._remote, progress)
 
     async def survey(self) -> StoreSurvey:
         """Sum up what the store holds: sizes, what deduplication and compression did. Reads the index, not the packs.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from packhouse.blobs.core import Core
+    from packhouse.blobs.remote import Remote
 
 __all__ = ["Finding", "VerifyReport", "verify"]
 
@@ -45,17 +46,22 @@ class VerifyReport(NamedTuple):
     """Bytes of packs read."""
     unlisted_packs: int
     """Packs that no segment names: a commit that is under way, or what a writer left that died."""
+    unfinished_uploads: tuple[str, ...] | None
+    """In a bucket: the objects whose uploads in parts were begun and have not ended, once for each: a commit that is
+    under way, or what a writer left that died. Empty where a service forgets them by itself; None where it does not
+    tell us."""
     findings: tuple[Finding, ...]
     """What is wrong; empty when all is well."""
 
 
-async def verify(core: Core, progress: ProgressCallback | None) -> VerifyReport:
+async def verify(core: Core, remote: Remote | None, progress: ProgressCallback | None) -> VerifyReport:
     """Read and check everything, in one worker thread that uses all cores."""
     cancel = Cancel()
     tell = _teller(progress) if progress is not None else None
     told: dict[str, Any] = await core.jobs.call(lambda: core.engine.verify(tell, cancel), cancel)
     findings = tuple(Finding(*finding) for finding in told.pop("findings"))
-    return VerifyReport(findings=findings, **told)
+    uploads = await remote.uploads() if remote is not None else ()
+    return VerifyReport(unfinished_uploads=uploads, findings=findings, **told)
 
 
 def _teller(progress: ProgressCallback) -> Callable[[int], None]:

@@ -31,7 +31,7 @@ def verify(
     """Read and check every block of the index, every chunk of every pack, every large blob against its key.
 
     What is wrong is listed, and noted in the store, so that saving the blob again heals it. The exit code is 4 if
-    anything is wrong.
+    anything is wrong. What writers that died have left is told: it costs space and is nothing wrong.
     """
     run(lambda: _verify(store, independent=independent, as_json=as_json), as_json=as_json)
 
@@ -85,6 +85,17 @@ def _show(report: packhouse.VerifyReport, recomputed: int | None) -> None:
         bytes_text(report.bytes),
     )
     emit_line(f"checked {', '.join(checked)}")
+    _show_leftovers(report)
     if recomputed is not None:
         emit_line(f"recomputed {count_text(recomputed, 'key')} with the package blake3")
     emit_line(count_text(len(report.findings), "finding") if report.findings else "nothing is wrong")
+
+
+def _show_leftovers(report: packhouse.VerifyReport) -> None:
+    """Tell what no commit lists: it costs space, and is nothing wrong."""
+    if report.unlisted_packs:
+        emit_line(f"{count_text(report.unlisted_packs, 'pack')} of no commit: under way, or of a writer that died")
+    for name in report.unfinished_uploads or ():
+        emit_line(f"unfinished upload of {name}: under way, or of a writer that died")
+    if report.unfinished_uploads is None:
+        emit_line("unfinished uploads are not told: the service refuses to list them (`packhouse doctor` says why)")
