@@ -13,6 +13,9 @@ import pytest
 from packhouse.objects import MemoryObjects
 from packhouse.objects.contract import Bytes, ObjectInfo
 from packhouse.objects.doctor import examine
+from packhouse.objects.s3 import S3Objects
+from tests.hostile.driving import options_for
+from tests.hostile.server import Talk, answer, hostile
 from tests.servers.azurite import Container
 from tests.servers.seaweedfs import Bucket
 
@@ -35,7 +38,7 @@ def doctor(bucket: Bucket, url: str, *options: str, **more: str) -> tuple[int, l
 def test_a_good_bucket_is_called_good_with_nothing_but_its_url(bucket: Bucket) -> None:
     code, found = doctor(bucket, "s3://packhouse/clinic")
     assert (code, {each["verdict"] for each in found}) == (0, {"good"}), found
-    assert len(found) == 12
+    assert len(found) == 13
 
 
 def doctor_by(environment: dict[str, str], url: str, *options: str) -> tuple[int, dict[str, dict[str, str]]]:
@@ -52,7 +55,7 @@ def test_a_bucket_of_google_is_tried_out_with_nothing_but_its_url(gcs_emulator: 
     code, found = doctor_by(environment, "gs://packhouse/clinic")
     verdicts = {subject: each["verdict"] for subject, each in found.items()}
     assert verdicts.pop("checksums") == "poor", "the emulator takes a wrong one; Google does not"
-    assert (code, set(verdicts.values()), len(found)) == (0, {"good"}, 12), found
+    assert (code, set(verdicts.values()), len(found)) == (0, {"good"}, 13), found
     code, found = doctor_by(environment, "gs://missing")
     assert (code, found["reading"]["kind"]) == (1, "no-bucket")
 
@@ -61,7 +64,7 @@ def test_a_container_of_azure_is_tried_out_with_nothing_but_its_url(azure_emulat
     environment = {"AZURE_STORAGE_CONNECTION_STRING": azure_emulator.connection_string}
     root = f"az://{azure_emulator.account}"
     code, found = doctor_by(environment, f"{root}/packhouse/clinic")
-    assert (code, {each["verdict"] for each in found.values()}, len(found)) == (0, {"good"}, 12), found
+    assert (code, {each["verdict"] for each in found.values()}, len(found)) == (0, {"good"}, 13), found
     code, found = doctor_by(environment, f"{root}/missing")
     assert (code, found["reading"]["kind"]) == (1, "no-bucket")
     code, found = doctor_by(environment, f"{root}/packhouse", "--region", "westeurope")
@@ -79,6 +82,36 @@ def test_a_container_of_azure_is_tried_out_with_nothing_but_its_url(azure_emulat
 def test_what_is_wrong_has_a_name(bucket: Bucket, url: str, more: dict[str, str], kind: str) -> None:
     code, found = doctor(bucket, url, **more)
     assert (code, found[-1]["verdict"], found[-1]["kind"]) == (1, "bad", kind)
+
+
+@pytest.mark.parametrize(
+    ("refused", "kind", "says"),
+    [("GET", "access-denied", "cannot be told"), ("DELETE", "", "stays"), ("", "", "is withdrawn")],
+    ids=["listing uploads", "aborting uploads", "neither"],
+)
+async def test_rights_to_tell_and_withdraw_uploads_are_tried(refused: str, kind: str, says: str) -> None:
+    begun: list[str] = []
+
+    def serve(talk: Talk) -> None:
+        for request in talk.requests():
+            asked = request.query.keys() & {"uploads", "uploadId"}
+            if request.method == refused and asked:
+                talk.send(answer(403, b"<Error><Code>AccessDenied</Code></Error>"))
+            elif request.method == "GET" and asked:
+                left = "".join(f"<Upload><Key>{name}</Key><UploadId>u1</UploadId></Upload>" for name in begun)
+                talk.send(answer(200, f"<ListMultipartUploadsResult>{left}</ListMultipartUploadsResult>".encode()))
+            else:
+                if "uploads" in request.query:
+                    begun.append(request.path.removeprefix("/bucket/"))
+                elif asked:
+                    begun.clear()
+                talk.send(talk.server.well(request))
+
+    with hostile(serve) as server:
+        async with S3Objects("s3://bucket", options_for(server)) as store:
+            found = {each.subject: each async for each in examine(store)}["unfinished uploads"]
+    assert (found.verdict, found.kind) == ("poor" if refused else "good", kind)
+    assert says in found.detail
 
 
 class _Heedless(MemoryObjects):

@@ -40,6 +40,10 @@ class Diagnosis(NamedTuple):
 class _Poor(Exception):
     """Not what one would wish; a store works all the same."""
 
+    def __init__(self, detail: str, kind: str = "") -> None:
+        super().__init__(detail)
+        self.kind = kind
+
 
 @dataclass
 class _Patient:
@@ -107,6 +111,20 @@ class _Patient:
         _expect(bytes(tail.data) == self.body, "other bytes came back than were written")
         return f"{info.size >> 20} MiB in parts"
 
+    async def withdrawing(self) -> str:
+        """Begin an upload and give it up; see whether what would be left behind is told."""
+        from packhouse.objects.bucket import BucketObjects  # noqa: PLC0415 - imports httpx
+
+        if not isinstance(self.store, BucketObjects):
+            return "nothing is left of a write that fails"
+        try:
+            gone = await self.store.withdraws(f"{self.prefix}withdrawn")
+        except PackhouseError as error:
+            raise _Poor(f"what a writer leaves that dies cannot be told: {error}", error.kind) from error
+        if not gone:
+            raise _Poor("an upload that is given up stays, and costs space: allow aborting uploads")
+        return "one that fails is withdrawn"
+
     async def copying(self) -> str:
         if not await self.store.copy(f"{self.prefix}small", f"{self.prefix}copy"):
             raise _Poor("the service cannot: bytes go through this machine")
@@ -171,6 +189,7 @@ async def examine(store: ObjectStore) -> AsyncIterator[Diagnosis]:
         ("clock", patient.clock),
         ("conditional writes", patient.conditions),
         ("uploads in parts", patient.parts),
+        ("unfinished uploads", patient.withdrawing),
         ("checksums", patient.checksums),
         ("copying", patient.copying),
         ("latency", patient.latency),
@@ -196,7 +215,7 @@ async def _find(subject: str, trial: Awaitable[str]) -> Diagnosis:
     try:
         return Diagnosis(subject, "good", await trial)
     except _Poor as poor:
-        return Diagnosis(subject, "poor", str(poor))
+        return Diagnosis(subject, "poor", str(poor), poor.kind)
     except _Bad as bad:
         return Diagnosis(subject, "bad", str(bad))
     except PackhouseError as error:

@@ -312,6 +312,14 @@ class BucketObjects(ObjectStore):
         check_object_name(prefix, prefix=True)
         return ()
 
+    async def withdraws(self, name: str) -> bool:
+        """Begin an upload in parts and give it up, to see whether the service then tells of it no more."""
+        check_object_name(name)
+        session = self._session(f"begin an upload of {name} of {self.url}", name)
+        await session.begin()
+        await session.abort()
+        return not await self.uploads(name)
+
     def _told(self, name: str, reply: Reply, size: int, clock: str = "date") -> ObjectInfo:
         """Return what an answer's headers tell about an object."""
         version = version_of(reply.headers, name, self.version_field)
