@@ -45,7 +45,7 @@ async def test_a_writer_killed_in_the_middle_of_an_upload_is_told(
     async with objects_of(url, options) as objects:
         with process(service, "endless", url, "0") as writer:
             with anyio.fail_after(60):
-                while not (left := await objects.uploads()):
+                while not (left := await objects.uploads()):  # noqa: ASYNC110 - of another process
                     await anyio.sleep(0.05)
             writer.send_signal(signal.SIGKILL)
             await anyio.to_thread.run_sync(writer.wait)
