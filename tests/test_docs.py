@@ -24,11 +24,11 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def run(arguments: list[str], folder: Path) -> None:
+def run(arguments: list[str], folder: Path, **more: str) -> None:
     folder.mkdir(exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PACKHOUSE_")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    environment["PYTHONPATH"] = str(ROOT)
+    environment |= {"PYTHONPATH": os.pathsep.join((str(ROOT), environment.get("PYTHONPATH", ""))), **more}
     command = [sys.executable, "-W", "error", *arguments]
     done = subprocess.run(
         command,
