@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from metaflow.datastore.content_addressed_store import ContentAddressedStore
+from metaflow.exception import MetaflowException
 from metaflow.plugins.datastores.local_storage import LocalStorage
 
 from packhouse.compat.metaflow.store import VerifiedBlobs
@@ -49,6 +50,34 @@ def file_of(folder: Path, key: str) -> Path:
 def files(folder: Path) -> list[Path]:
     """Every file below a folder."""
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def right_or_refused(store: Any, key: str, blob: bytes) -> bool:
+    """Load: whether it gave the right bytes; wrong ones fail the test."""
+    try:
+        assert load(store, [key]) == [blob], "wrong bytes"
+    except MetaflowException:
+        return False
+    return True
+
+
+def _zeros(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+STRIKES: dict[str, Callable[[Path], Any]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "truncated by a byte": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "truncated in half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "truncated to a member": lambda path: path.write_bytes(
+        path.read_bytes()[: min(MIB + 24 + 8 + 5 * 17, path.stat().st_size // 2)]
+    ),
+    "zeros": _zeros,
+    "missing": lambda path: path.unlink(),
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"x"),
+    "another's file": lambda path: path.write_bytes(next(p for p in files(path.parents[3]) if p != path).read_bytes()),
+}
+"""What can befall a file, by the name of it."""
 
 
 def numbers(count: int) -> bytes:

@@ -52,6 +52,17 @@ def test_verify_names_the_runs_that_damage_hurts(tmp_path: Path) -> None:
     assert damaged.name in error
 
 
+def test_verify_tells_of_records_that_cannot_be_read(tmp_path: Path) -> None:
+    save(ours(tmp_path), [b"sound"])
+    record = tmp_path / "Flow" / "1" / "start" / "1" / "0.data.json"
+    record.parent.mkdir(parents=True)
+    record.write_bytes(b"")
+    said = _run(tmp_path, "verify", ".", code=4)
+    assert "unreadable: ./Flow/1/start/1/0.data.json" in said
+    assert "nothing is wrong" not in said
+    assert json.loads(_run(tmp_path, "verify", ".", "--json", code=4).splitlines()[0])["unreadable"]
+
+
 def test_verify_refuses_a_folder_without_a_datastore(tmp_path: Path) -> None:
     assert "no such folder" in _run(tmp_path, "verify", "nowhere", code=3)
     assert "no flow" in _run(tmp_path, "verify", ".", code=3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from metaflow.exception import MetaflowException
 
 from packhouse.compat.metaflow.verify import verify_datastore
-from tests.metaflow.stores import MIB, file_of, files, load, numbers, ours, save, stock
+from tests.metaflow.stores import MIB, STRIKES, file_of, load, numbers, ours, right_or_refused, save, stock
 
 FLIPS = 4_000
 
@@ -35,33 +35,6 @@ def _flip(path: Path, bit: int) -> None:
     path.write_bytes(content)
 
 
-def _zeros(path: Path) -> None:
-    path.write_bytes(bytes(path.stat().st_size))
-
-
-def _right_or_refused(folder: Path, key: str, blob: bytes) -> bool:
-    """Load: whether it gave the right bytes; wrong ones fail the test."""
-    try:
-        assert load(ours(folder), [key]) == [blob], "wrong bytes"
-    except MetaflowException:
-        return False
-    return True
-
-
-STRIKES: dict[str, Callable[[Path], Any]] = {
-    "empty": lambda path: path.write_bytes(b""),
-    "truncated by a byte": lambda path: path.write_bytes(path.read_bytes()[:-1]),
-    "truncated in half": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
-    "truncated to a member": lambda path: path.write_bytes(
-        path.read_bytes()[: min(MIB + 24 + 8 + 5 * 17, path.stat().st_size // 2)]
-    ),
-    "zeros": _zeros,
-    "missing": lambda path: path.unlink(),
-    "longer": lambda path: path.write_bytes(path.read_bytes() + b"x"),
-    "another's file": lambda path: path.write_bytes(next(p for p in files(path.parents[3]) if p != path).read_bytes()),
-}
-
-
 @pytest.mark.parametrize("writer", [ours, stock], ids=["ours", "stock"])
 @pytest.mark.parametrize("raw", [False, True], ids=["gzip", "raw"])
 @pytest.mark.parametrize("size", [3_000, 2 * MIB + 5, 9 * MIB])
@@ -72,7 +45,7 @@ def test_saving_again_heals_what_shows(tmp_path: Path, writer: Any, raw: bool, s
     [key] = save(writer(tmp_path), [blob], raw=raw)
     STRIKES[strike](file_of(tmp_path, key))
     if strike == "longer":
-        _right_or_refused(tmp_path, key, blob)  # what follows the content may be ignored
+        right_or_refused(ours(tmp_path), key, blob)  # what follows the content may be ignored
     else:
         with pytest.raises(MetaflowException, match=r"missing|damaged"):
             load(ours(tmp_path), [key])
@@ -140,11 +113,11 @@ def test_no_flipped_bit_gives_wrong_bytes(quick_folder: Path) -> None:
         for bit in (*bits[: 8 * 24], *bits[-8 * 24 :]):  # header and trailer, every bit of them
             path.write_bytes(sound)
             _flip(path, bit)
-            _right_or_refused(folder, key, blob)
+            right_or_refused(ours(folder), key, blob)
         for bit in anywhere:
             path.write_bytes(sound)
             _flip(path, bit)
-            survived += _right_or_refused(folder, key, blob)
+            survived += right_or_refused(ours(folder), key, blob)
         flipped += len(anywhere)
         path.write_bytes(sound)
         assert load(ours(folder), [key]) == [blob]
@@ -174,4 +147,4 @@ def test_no_truncation_gives_wrong_bytes(quick_folder: Path) -> None:
     sound = path.read_bytes()
     for length in range(len(sound)):
         path.write_bytes(sound[:length])
-        _right_or_refused(quick_folder, key, blob)
+        right_or_refused(ours(quick_folder), key, blob)

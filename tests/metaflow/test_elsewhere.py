@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ from metaflow.datastore.datastore_storage import CloseAfterUse
 from metaflow.exception import MetaflowException
 from metaflow.plugins.datastores.local_storage import LocalStorage
 
-from tests.metaflow.stores import OURS, STOCK, file_of, load, make, samples, save
+from tests.metaflow.stores import MIB, OURS, STOCK, STRIKES, file_of, load, make, right_or_refused, samples, save
 
 stock_storage: Any = LocalStorage
 
@@ -61,12 +62,63 @@ def test_raw_blobs_stay_raw(tmp_path: Path) -> None:
     assert load(make(OURS, tmp_path, Bucket), [result.key]) == [b"a code package"]
 
 
-def test_damaged_and_missing_blobs_raise_with_their_key(tmp_path: Path) -> None:
+def _record(folder: Path, run: str, objects: dict[str, str]) -> None:
+    task = folder / "Flow" / run / "fit" / "7"
+    task.mkdir(parents=True)
+    (task / "0.data.json").write_text(json.dumps({"objects": objects}))
+
+
+def test_damaged_and_missing_blobs_raise_with_artifact_key_and_file(tmp_path: Path) -> None:
     key, other = save(make(OURS, tmp_path, Bucket), [os.urandom(5000), b"other"])
+    _record(tmp_path, "9", {"older": key})
+    _record(tmp_path, "10", {"weights": key, "sound": "x" * 40})
     path = file_of(tmp_path, key)
     path.write_bytes(path.read_bytes()[:-100] + bytes(100))
-    with pytest.raises(MetaflowException, match=key):
+    with pytest.raises(MetaflowException, match=f"^Flow/10/fit/7/weights cannot be read: the file {path} of key {key}"):
         load(make(OURS, tmp_path, Bucket), [key])
     file_of(tmp_path, other).unlink()
-    with pytest.raises(MetaflowException, match="is missing"):
+    with pytest.raises(MetaflowException, match=r"^an artifact of Flow cannot be read.*is missing"):
         load(make(OURS, tmp_path, Bucket), [other])
+
+
+class Unlistable(Bucket):
+    def list_content(self, paths: Any) -> Any:
+        raise PermissionError(paths)
+
+
+def test_a_storage_that_may_not_be_listed_still_tells_of_damage(tmp_path: Path) -> None:
+    [key] = save(make(OURS, tmp_path, Unlistable), [os.urandom(5000)])
+    file_of(tmp_path, key).unlink()
+    with pytest.raises(MetaflowException, match=f"{key} is missing"):
+        load(make(OURS, tmp_path, Unlistable), [key])
+
+
+SHOWS = ["empty", "missing"]
+"""What a length tells; of an object that is there nothing else is known without reading it."""
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 3_000, 9 * MIB])
+@pytest.mark.parametrize(
+    ("strike", "noticed_by"),
+    [(strike, "nobody") for strike in SHOWS]
+    + [(strike, by) for strike in STRIKES for by in ("a load", "the variable")],
+)
+def test_saving_again_heals_what_was_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, strike: str, noticed_by: str
+) -> None:
+    blob = os.urandom(size)
+    save(make(OURS, tmp_path, Bucket), [b"another"])
+    [key] = save(make(OURS, tmp_path, Bucket), [blob])
+    STRIKES[strike](file_of(tmp_path, key))
+    if noticed_by == "a load":
+        right_or_refused(make(OURS, tmp_path, Bucket), key, blob)
+    elif noticed_by == "the variable":
+        monkeypatch.setenv("METAFLOW_PACKHOUSE_CHECK", "1")
+    assert save(make(OURS, tmp_path, Bucket), [blob]) == [key]
+    assert load(make(OURS, tmp_path, Bucket), [key]) == [blob]
+    if strike != "longer":  # what follows the content may be ignored, and stock may not like it
+        assert load(make(STOCK, tmp_path, Bucket), [key]) == [blob]
+    written = file_of(tmp_path, key).stat().st_mtime_ns
+    monkeypatch.delenv("METAFLOW_PACKHOUSE_CHECK", raising=False)
+    save(make(OURS, tmp_path, Bucket), [blob])
+    assert file_of(tmp_path, key).stat().st_mtime_ns == written, "a note outlived its healing"

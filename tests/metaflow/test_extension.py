@@ -13,7 +13,7 @@ from tests.metaflow.worlds import World, oldest
 WHICH = """
 import json
 from metaflow.datastore.content_addressed_store import BlobCache, ContentAddressedStore
-print(json.dumps(hasattr(ContentAddressedStore, "_save_elsewhere")))
+print(json.dumps(hasattr(ContentAddressedStore, "_elsewhere")))
 """
 
 

@@ -56,6 +56,7 @@ async def _verify(root: str, *, as_json: bool) -> None:
                 "blobs": report.blobs,
                 "bytes": report.bytes,
                 "unverifiable": report.unverifiable,
+                "unreadable": report.unreadable,
                 "hurt": [{**one._asdict(), "users": [user._asdict() for user in one.users]} for one in report.hurt],
             }
         )
@@ -66,8 +67,13 @@ async def _verify(root: str, *, as_json: bool) -> None:
         emit_line(f"checked {', '.join(checked)}")
         if report.unverifiable:
             emit_line(f"{count_text(report.unverifiable, 'file')} with a name that is no SHA-1: not verified")
-        emit_line(f"{count_text(len(report.hurt), 'blob')} cannot be read" if report.hurt else "nothing is wrong")
-    if report.hurt:
+        for path in report.unreadable:
+            emit_line(f"unreadable: {path}, a task's record: which blobs it names is not known")
+        if report.hurt:
+            emit_line(f"{count_text(len(report.hurt), 'blob')} cannot be read")
+        elif not report.unreadable:
+            emit_line("nothing is wrong")
+    if report.hurt or report.unreadable:
         raise typer.Exit(DAMAGE)
 
 

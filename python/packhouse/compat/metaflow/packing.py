@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from packhouse._engine import Cancel, GzipFound, gzip_keys, gzip_pack
@@ -19,7 +19,7 @@ _KEY = re.compile(r"[0-9a-f]{40}\Z")
 
 
 class Packed(NamedTuple):
-    """A blob's key and its gzip file; None where the storage has it."""
+    """A blob's key and its gzip file; None where the storage's own is kept."""
 
     key: str
     file: bytes | None
@@ -30,12 +30,12 @@ def is_key(text: str) -> bool:
     return _KEY.match(text) is not None
 
 
-def pack_missing(blobs: Iterable[Buffer], exist: Callable[[Sequence[str]], Sequence[bool]]) -> Iterator[Packed]:
+def pack_missing(blobs: Iterable[Buffer], keep: Callable[[Mapping[str, int]], Collection[str]]) -> Iterator[Packed]:
     """Pack the blobs that a storage does not have yet, on all cores.
 
     Args:
         blobs: bytes-like objects, taken lazily, about 16 MiB at a time.
-        exist: tells for keys whether they are there.
+        keep: told keys and their blobs' lengths, says which of them are there and stay as they are.
 
     Yields:
         Each blob's key, in order, with its file the first time that a missing one comes.
@@ -46,8 +46,8 @@ def pack_missing(blobs: Iterable[Buffer], exist: Callable[[Sequence[str]], Seque
         keys = gzip_keys(group, cancel)
         new = {key: blob for key, blob in zip(keys, group, strict=True) if key not in seen}
         seen.update(new)
-        there = exist(list(new)) if new else []
-        missing = {key: blob for (key, blob), is_there in zip(new.items(), there, strict=True) if not is_there}
+        kept = keep({key: memoryview(blob).nbytes for key, blob in new.items()}) if new else ()
+        missing = {key: blob for key, blob in new.items() if key not in kept}
         files = dict(zip(missing, gzip_pack(list(missing.values()), cancel), strict=True))
         for key in keys:
             yield Packed(key, files.pop(key, None))

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import orjson
 
-__all__ = ["BlobUser", "all_users", "users_of"]
+__all__ = ["RECORD", "BlobUser", "records", "users_in", "users_of"]
 
-_RECORD = ".data.json"
+RECORD = ".data.json"
+"""How the files end in which tasks record their artifacts."""
 
 
 class BlobUser(NamedTuple):
@@ -43,41 +44,53 @@ def users_of(keys: Collection[str], flow: str, *, seconds: float | None = None) 
     """
     until = None if seconds is None else time.monotonic() + seconds
     wanted = [key.encode() for key in keys]
-    for path, place in _records(flow):
+    for path in _records(flow):
         if until is not None and time.monotonic() > until:
             return
-        yield from (user for user in _users(path, place, wanted) if user.key in keys)
+        text = _text(path)
+        if any(key in text for key in wanted):
+            yield from (user for user in users_in(text, path) or () if user.key in keys)
 
 
-def all_users(flow: str) -> Iterator[BlobUser]:
-    """Go through every artifact that a flow's records name; records that cannot be read are passed over."""
-    for path, place in _records(flow):
-        yield from _users(path, place, [b""])
+def records(flow: str) -> Iterator[tuple[str, list[BlobUser] | None]]:
+    """Go through every record of a flow: its path, and the artifacts that it names; None if it cannot be read."""
+    for path in _records(flow):
+        yield path, users_in(_text(path), path)
 
 
-def _users(path: str, place: tuple[str, str, str, str], wanted: list[bytes]) -> Iterator[BlobUser]:
+def users_in(text: bytes, path: str) -> list[BlobUser] | None:
+    """Read the artifacts that a record names; None if it is no record.
+
+    Args:
+        text: the file.
+        path: where it is, which says run, step, task and attempt.
+    """
+    run, step, task, name = path.split("/")[-4:]
+    try:
+        objects = orjson.loads(text).get("objects", {})
+        found = [(key, artifact) for artifact, key in objects.items() if isinstance(key, str)]
+    except (ValueError, AttributeError):
+        return None
+    attempt = name.removesuffix(RECORD)
+    return [BlobUser(key, f"{run}/{step}/{task}", attempt, artifact) for key, artifact in found]
+
+
+def _text(path: str) -> bytes:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - many of them, and nothing of a path is needed
-            text = file.read()
-        objects = orjson.loads(text).get("objects", {}) if any(key in text for key in wanted) else {}
-        found = [(key, name) for name, key in objects.items()]
-    except (OSError, ValueError, AttributeError, TypeError):
-        return
-    run, step, task, attempt = place
-    for key, name in found:
-        yield BlobUser(key, f"{run}/{step}/{task}", attempt, name)
+            return file.read()
+    except OSError:
+        return b""
 
 
-def _records(flow: str) -> Iterator[tuple[str, tuple[str, str, str, str]]]:
+def _records(flow: str) -> Iterator[str]:
     for run in _folders(flow, newest_first=True):
         if run == "data":
             continue
         for step in _folders(f"{flow}/{run}"):
             for task in _folders(f"{flow}/{run}/{step}"):
                 folder = f"{flow}/{run}/{step}/{task}"
-                for name in _names(folder):
-                    if name.endswith(_RECORD):
-                        yield f"{folder}/{name}", (run, step, task, name.removesuffix(_RECORD))
+                yield from (f"{folder}/{name}" for name in _names(folder) if name.endswith(RECORD))
 
 
 def _folders(path: str, *, newest_first: bool = False) -> list[str]:

@@ -11,7 +11,7 @@ import orjson
 
 from packhouse._engine import Cancel, GzipFiles
 from packhouse.compat.metaflow.packing import is_key
-from packhouse.compat.metaflow.records import BlobUser, all_users
+from packhouse.compat.metaflow.records import BlobUser, records
 from packhouse.errors import StoreNotFound
 
 __all__ = ["DatastoreReport", "HurtBlob", "verify_datastore"]
@@ -47,6 +47,7 @@ class DatastoreReport:
         bytes: bytes of their files.
         unverifiable: files under other names, which say nothing about their content.
         hurt: what cannot be read.
+        unreadable: records of tasks that cannot be read: which artifacts they name is not known.
     """
 
     flows: int = 0
@@ -54,12 +55,13 @@ class DatastoreReport:
     bytes: int = 0
     unverifiable: int = 0
     hurt: list[HurtBlob] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
 
 def verify_datastore(root: str, progress: Callable[[int], object] | None = None) -> DatastoreReport:
     """Read every blob of a local datastore and compare its content with its key; note damage, so that saving heals it.
 
-    Blobs that a task's record names and that are not there are reported as well.
+    Blobs that a task's record names and that are not there are reported as well, and records that cannot be read.
 
     Args:
         root: the folder `.metaflow`, or the one it lies in.
@@ -103,13 +105,16 @@ def _verify_flow(report: DatastoreReport, root: str, flow: str, progress: Callab
             progress(report.bytes)
     users: dict[str, list[BlobUser]] = {}
     missing: set[str] = set()
-    for user in all_users(f"{root}/{flow}"):
-        there = user.key in known or os.path.exists(_path(folder, user.key))  # noqa: PTH110 - as above
-        gone = is_key(user.key) and not there
-        if gone:
-            missing.add(user.key)
-        if gone or user.key in damaged or user.key in undescribed:
-            users.setdefault(user.key, []).append(user)
+    for path, named in records(f"{root}/{flow}"):
+        if named is None:
+            report.unreadable.append(path)
+        for user in named or ():
+            there = user.key in known or os.path.exists(_path(folder, user.key))  # noqa: PTH110 - as above
+            gone = is_key(user.key) and not there
+            if gone:
+                missing.add(user.key)
+            if gone or user.key in damaged or user.key in undescribed:
+                users.setdefault(user.key, []).append(user)
     for key in sorted(damaged | missing | set(undescribed)):
         what = "damaged" if key in damaged else "missing" if key in missing else "not described"
         report.hurt.append(HurtBlob(flow, key, _path(folder, key), what, tuple(users.get(key, ()))))
