@@ -280,6 +280,7 @@ StorageError
   bad-answer | An answer that cannot be used: cut, encoded, of another range, not what was asked. | Check the endpoint.
   bad-credentials | Credentials are missing, wrong or expired. | Set or renew them.
   certificate | The service's certificate is not trusted. | Name its authority by `ca`.
+  client-failed | The HTTP client failed, not the network. | Check the client that was handed in: it may be closed.
   clock-skew | This machine's clock is wrong. | Set it.
   connection-lost | The connection was lost before an answer. | Try again.
   damaged-in-transit | The service received other bytes than were sent. | Try again.

@@ -19,7 +19,16 @@ from tests.hostile import google, microsoft
 from tests.hostile.behaviours import Behaviour, Case
 from tests.hostile.server import Hostile, hostile
 
-__all__ = ["CARRIERS", "Carrier", "azure_options_for", "drive", "gcs_options_for", "options_for", "store_for"]
+__all__ = [
+    "CARRIERS",
+    "Carrier",
+    "azure_options_for",
+    "client_for",
+    "drive",
+    "gcs_options_for",
+    "options_for",
+    "store_for",
+]
 
 Carrier: TypeAlias = Literal["own", "httpx", "httpx2", "own behind httpx"]
 CARRIERS: tuple[Carrier, ...] = ("own", "httpx", "httpx2", "own behind httpx")
@@ -68,7 +77,7 @@ async def drive(behaviour: Behaviour, carrier: Carrier, service: str = "s3") -> 
     """
     with hostile(behaviour.serve, dialect=DIALECTS[service]) as server:
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(_client(carrier)) if carrier != "own" else None
+            client = await stack.enter_async_context(client_for(carrier)) if carrier != "own" else None
             store = await stack.enter_async_context(store_for(server, service, client))
             slowest = _time(store)
             await behaviour.check(Case(server, store, own=carrier.startswith("own")))
@@ -76,7 +85,8 @@ async def drive(behaviour: Behaviour, carrier: Carrier, service: str = "s3") -> 
             return slowest[0]
 
 
-def _client(carrier: Carrier) -> Any:
+def client_for(carrier: Carrier) -> Any:
+    """Return what a carrier other than our own transport alone sends through."""
     if carrier == "httpx":
         return httpx.AsyncClient()
     return httpx2.AsyncClient() if carrier == "httpx2" else httpx.AsyncClient(transport=Transport())

@@ -129,6 +129,16 @@ async def an_upload_completed_but_not_answered(case: Case) -> None:
     assert info.size == 9 << 20
 
 
+def _deaf(talk: Talk) -> None:
+    if talk.head() is not None:
+        talk.stall()
+
+
+@behaviour(_deaf)
+async def a_server_that_reads_nothing(case: Case) -> None:
+    await case.refused(case.store.put(NAME, bytes(7 << 20)), "deadline")  # more than the kernel takes off our hands
+
+
 LAUGHS = b'<!DOCTYPE l [<!ENTITY a "' + b"ha" * 500 + b'">' + b"".join(
     b'<!ENTITY %c "%s">' % (98 + n, b"&%c;" % (97 + n) * 20) for n in range(8)
 ) + b"]><ListBucketResult><Name>&i;</Name></ListBucketResult>"  # fmt: skip

@@ -29,8 +29,6 @@ class HttpOptions:
         http2: speak HTTP/2; requests then go through stock httpx (needs `httpx[http2]`).
         trust_env: take proxies from the environment.
         plain_http: allow http:// to other hosts than this one.
-        keep_connections: let a handed-in client reuse connections. Stock httpx takes surplus bytes behind an answer for
-            the next one, so it is told to close them otherwise. HTTP/2 needs True.
     """
 
     deadline: float = 120.0
@@ -43,7 +41,6 @@ class HttpOptions:
     http2: bool = False
     trust_env: bool = False
     plain_http: bool = False
-    keep_connections: bool = False
 
     def __post_init__(self) -> None:
         if min(self.deadline, self.answer, self.slowest, self.tries, self.concurrency) <= 0:

@@ -208,11 +208,15 @@ def _origin_of(request: httpx.Request) -> _Origin:
 
 
 def _headers_of(request: httpx.Request, body: list[memoryview]) -> Headers:
+    """Return the headers as they are sent; a length that is not the body's would make the next request of its end."""
     headers = [(name.lower(), value) for name, value in request.headers.raw]
+    size = b"%d" % sum(view.nbytes for view in body)
     if any(name == b"transfer-encoding" for name, _ in headers):
-        size = sum(view.nbytes for view in body)
         headers = [pair for pair in headers if pair[0] not in (b"transfer-encoding", b"content-length")]
-        headers.append((b"content-length", b"%d" % size))
+        headers.append((b"content-length", size))
+    told = [value for name, value in headers if name == b"content-length"] or [b"0"]
+    if any(value != size for value in told):
+        raise httpx.LocalProtocolError(f"a body of {size!r} bytes, and {told!r} are announced", request=request)
     if not any(name == b"host" for name, _ in headers):
         headers.insert(0, (b"host", request.url.netloc))
     return headers

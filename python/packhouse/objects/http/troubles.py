@@ -24,11 +24,13 @@ class Trouble(NamedTuple):
     """Whether another try may help."""
 
 
-def describe(error: Exception, what: str, host: str) -> Trouble | None:
-    """Say what an exception of httpx, httpx2 or the system means; None for one that is none of theirs."""
+def describe(error: Exception, what: str, host: str) -> Trouble:
+    """Say what an exception of httpx, httpx2, h11 or the system means, or of whatever a handed-in client is made of."""
     names = {kind.__name__ for kind in type(error).__mro__}
-    if not names & _TRANSPORT and not isinstance(error, OSError):
-        return None
+    if "LocalProtocolError" in names or not (names & _TRANSPORT or isinstance(error, OSError)):
+        # Its text is not repeated: the signed URL may be in it.
+        message = f"cannot {what}: the HTTP client failed ({type(error).__name__}); check what it was made with"
+        return Trouble(StorageError(message, kind="client-failed"), sent=True, again=False)
     chain = _chain(error)
     for cause in chain:
         if isinstance(cause, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(cause):
