@@ -9,7 +9,7 @@ use super::pipeline::{self, hash_large, lock};
 use super::stats::add;
 use super::{Inner, Store, internal};
 use crate::cancel::Cancel;
-use crate::digest::{self, Digest};
+use crate::digest::Digest;
 use crate::format::blob::BlobEntry;
 use crate::format::entry::Entry;
 use crate::format::frame::FrameKind;
@@ -39,7 +39,7 @@ impl Store {
                 *result = inner.by_index(found, out, cancel);
             }
             if may_be_elsewhere(result) {
-                *result = cancel.check().and_then(|()| inner.second_try(found, out));
+                *result = cancel.check().and_then(|()| inner.second_try(found, out, cancel));
             }
         }
         let loaded = results.iter().zip(located).filter(|(result, _)| result.is_ok());
@@ -74,17 +74,20 @@ impl Store {
             What::Large(blob) => inner.recipe(&snapshot, blob, start, stop, &mut Vec::new())?,
         };
         let hands = inner.crew.join(inner.threads.min(pieces.len().div_ceil(4)));
-        let done = pipeline::map(&pieces, hands.count(), 4, cancel, |piece| {
-            inner.read_any(&snapshot, &piece.digest, FrameKind::Chunk)
-        })?;
-        for (piece, bytes) in pieces.iter().zip(done) {
-            if bytes.len() as u64 != piece.len {
-                return Err(Error::corrupt(
-                    "recipe",
-                    format!("read a range of {}: a chunk has another length than its recipe says", located.key),
-                ));
+        // A long range passes through memory a few megabytes at a time.
+        for group in pieces.chunks(128) {
+            let done = pipeline::map(group, hands.count(), 4, cancel, |piece| {
+                inner.read_any(&snapshot, &piece.digest, FrameKind::Chunk)
+            })?;
+            for (piece, bytes) in group.iter().zip(done) {
+                if bytes.len() as u64 != piece.len {
+                    return Err(Error::corrupt(
+                        "recipe",
+                        format!("read a range of {}: a chunk has another length than its recipe says", located.key),
+                    ));
+                }
+                copy_overlap(out, start, piece.start, &bytes)?;
             }
-            copy_overlap(out, start, piece.start, &bytes)?;
         }
         Ok(())
     }
@@ -303,7 +306,7 @@ impl Inner {
     }
 
     /// One blob chunk by chunk, each by whatever entry gives the right bytes.
-    fn second_try(&self, found: &Located, out: &mut [u8]) -> Result<()> {
+    fn second_try(&self, found: &Located, out: &mut [u8], cancel: &Cancel) -> Result<()> {
         let mut snapshot = self.levels.refresh()?;
         let found = self.confirmed_for(&mut snapshot, found, out)?;
         match &found.what {
@@ -314,7 +317,7 @@ impl Inner {
             What::Large(_) => {
                 let mut last = not_this_key(&found);
                 for blob in snapshot.blobs(&found.key).hits {
-                    match self.by_recipe(&snapshot, &blob, out) {
+                    match self.by_recipe(&snapshot, &blob, out, cancel) {
                         Ok(()) => return Ok(()),
                         Err(error) => last = error,
                     }
@@ -324,11 +327,12 @@ impl Inner {
         }
     }
 
-    fn by_recipe(&self, snapshot: &Arc<Snapshot>, blob: &BlobEntry, out: &mut [u8]) -> Result<()> {
+    fn by_recipe(&self, snapshot: &Arc<Snapshot>, blob: &BlobEntry, out: &mut [u8], cancel: &Cancel) -> Result<()> {
         if blob.size != out.len() as u64 {
             return Err(Error::corrupt("recipe", format!("load {}: two entries name two sizes", blob.key)));
         }
         for piece in self.recipe(snapshot, blob, 0, blob.size, &mut Vec::new())? {
+            cancel.check()?;
             let bytes = self.read_any(snapshot, &piece.digest, FrameKind::Chunk)?;
             if bytes.len() as u64 != piece.len {
                 return Err(Error::corrupt(
@@ -338,7 +342,7 @@ impl Inner {
             }
             copy_overlap(out, 0, piece.start, &bytes)?;
         }
-        if digest::hash_parallel(out, self.threads) == blob.key {
+        if hash_large(out, self.threads, cancel)? == blob.key {
             return Ok(());
         }
         Err(Error::corrupt("blob", format!("load {}: the bytes of its recipe are not those of the key", blob.key)))
