@@ -48,6 +48,12 @@ def some_bytes(dice: random.Random, size: int) -> bytes:
     return (rows * (size // len(rows) + 1))[:size]
 
 
+def edited(blob: bytes) -> bytes:
+    """The next version of a blob: a kilobyte is put into its middle, most chunks stay, the root does not."""
+    middle = len(blob) // 2
+    return blob[:middle] + random.Random(len(blob)).randbytes(1024) + blob[middle:]
+
+
 @lru_cache(SHARED)
 def shared_blob(number: int) -> bytes:
     """A blob that every seed knows."""
@@ -67,6 +73,9 @@ def batch(seed: int, n: int, kind: str = "") -> Batch:
     kind = kind or kind_of(seed, n)
     if kind == "large":
         return Batch(kind, (dice.randbytes(dice.randrange(500_000, 3_000_000)),))
+    if kind == "edited":
+        (before,) = batch(seed, n - 1, "large").blobs
+        return Batch(kind, (edited(before),))
     if kind == "stream":
         return Batch(kind, (some_bytes(dice, dice.randrange(1, 2_500_000)),))
     if kind == "names":

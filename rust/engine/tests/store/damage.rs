@@ -1,6 +1,7 @@
+use packhouse_engine::Kind;
 use packhouse_engine::cancel::Cancel;
 use packhouse_engine::digest;
-use packhouse_engine::disk::{Disk, SimDisk};
+use packhouse_engine::disk::{Disk, Op, SimDisk};
 use packhouse_engine::store::BatchOptions;
 
 use crate::tools::*;
@@ -122,6 +123,94 @@ fn saving_again_heals_a_flipped_chunk_after_a_read_or_with_check() {
         assert!(!saved[0].existed && saved[0].stored < 600_000);
         assert_eq!(load(&store, digest::hash(&blob)).unwrap(), Some(blob.clone()));
         assert_eq!(load(&open(&disk), digest::hash(&blob)).unwrap(), Some(blob));
+    }
+}
+
+/// A blob with a kilobyte put into its middle, in a store that has the blob before it: the first pack holds chunks of the second blob,
+/// and perhaps nodes from within its recipe, but neither its root nor its entry.
+#[test]
+fn saving_again_heals_a_pack_that_holds_only_inner_chunks_of_a_blob() {
+    type Harm = fn(&SimDisk, &str);
+    let flip: Harm = |disk, pack| disk.damage(pack, |bytes| bytes[300_000] ^= 4).unwrap();
+    let harms: [(&str, Harm); 7] = [
+        ("empty", |disk, pack| disk.damage(pack, |bytes| bytes.clear()).unwrap()),
+        ("short", |disk, pack| disk.damage(pack, |bytes| bytes.truncate(bytes.len() / 2)).unwrap()),
+        ("a byte short", |disk, pack| disk.damage(pack, |bytes| bytes.truncate(bytes.len() - 1)).unwrap()),
+        ("gone", |disk, pack| assert!(disk.remove(pack).unwrap())),
+        ("flipped and read", flip),
+        ("flipped and verified", flip),
+        ("flipped and checked", flip),
+    ];
+    // One node lists the smaller blob; the larger one's recipe has nodes below its root, most of them in the first pack.
+    for len in [2_000_000, 24_000_000] {
+        for (how, harm) in harms {
+            let disk = SimDisk::new();
+            let old = noise(1, len);
+            let mut edited = old.clone();
+            edited.splice(len / 2..len / 2, noise(2, 1024));
+            save(&open(&disk), std::slice::from_ref(&old));
+            let pack = files(&disk, "packs").remove(0);
+            let added = save(&open(&disk), std::slice::from_ref(&edited)).remove(0);
+            assert!(!added.existed && added.stored < 600_000, "{how}: the second blob does not lean on the first pack");
+            harm(&disk, &pack);
+            let store = open(&disk);
+            match how {
+                "flipped and verified" => assert!(!verify(&store).findings.is_empty()),
+                // Neither touches what is read of the pack; its length tells.
+                "flipped and checked" | "a byte short" => {}
+                _ => assert!(load(&store, digest::hash(&edited)).is_err(), "{how}: the damage went unnoticed"),
+            }
+            let check = how == "flipped and checked";
+            let mut batch = store.begin(BatchOptions { pin: true, check }).unwrap();
+            batch.add(&[&edited], &Cancel::new()).unwrap();
+            let saved = store.commit(vec![batch]).remove(0).unwrap();
+            assert!(!saved[0].existed, "{how}: it was said to be there");
+            assert_loads(&store, std::slice::from_ref(&edited));
+            assert_loads(&open(&disk.process()), std::slice::from_ref(&edited));
+        }
+    }
+}
+
+/// Chunk by chunk, as a damaged blob is read at last, or all at once: whoever does not want it any more does not wait for its end.
+#[test]
+fn a_load_of_a_damaged_blob_and_a_verify_stop_when_they_are_cancelled() {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    let blob = noise(1, 60_000_000);
+    save(&store, std::slice::from_ref(&blob));
+    let pack = files(&disk, "packs").remove(0);
+    disk.damage(&pack, |bytes| bytes[59_000_000] ^= 4).unwrap();
+    let fetch = |cancel: &Cancel| {
+        let located = store.locate(&[(digest::hash(&blob), None)], &Cancel::new()).unwrap().remove(0).unwrap();
+        let mut out = vec![0; blob.len()];
+        store.fetch(&[&located], &mut [&mut out], cancel).remove(0)
+    };
+    let check = |cancel: &Cancel| store.verify(&mut |_| {}, cancel).map(|_| ());
+    for what in ["load", "verify"] {
+        let work = |cancel: &Cancel| if what == "load" { fetch(cancel) } else { check(cancel) };
+        let reads = || disk.count(Some(Op::Read));
+        // The first run notes the damage, the second does what all later ones do.
+        assert!(work(&Cancel::new()).is_err() == (what == "load"));
+        let before = reads();
+        drop(work(&Cancel::new()));
+        let all = reads() - before;
+        // The flag is raised by another thread, which may come too late: it has some attempts.
+        let stopped = (0..8).any(|_| {
+            let (cancel, before) = (Cancel::new(), reads());
+            let error = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while reads() < before + all / 2 && !cancel.is_cancelled() {
+                        std::hint::spin_loop();
+                    }
+                    cancel.cancel();
+                });
+                let error = work(&cancel).err();
+                cancel.cancel();
+                error
+            });
+            error.is_some_and(|error| error.kind() == Kind::Cancelled) && reads() - before < all * 3 / 4
+        });
+        assert!(stopped, "{what} went on to its end: {all} reads");
     }
 }
 
