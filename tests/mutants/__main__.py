@@ -24,6 +24,13 @@ def main(names: list[str]) -> int:
         failed = build.tests_fail("", tests)
         print(f"  unplanted, {tests}: {'FAILS' if failed else 'nothing found, as it should be'}", flush=True)
         wrong += failed
+    for only in sorted({hunt.engine for one in ALL for hunt in one.hunts if hunt.engine and not names}):
+        failed = build.engine_tests("", only)
+        print(
+            f"  unplanted, the engine's tests of {only}: {'FAILS' if failed else 'nothing found, as it should be'}",
+            flush=True,
+        )
+        wrong += failed
     outcome = run("packhouse", rounds=0, only=frozenset(names))
     for note in outcome.notes:
         print(note)

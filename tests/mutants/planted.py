@@ -46,13 +46,13 @@ ALL = (
     _mutant("verify-footers-only", "verify does not read frames", Hunt("flips", 1000)),
     _mutant("sync-retried", "a failed sync is tried again and believed", Hunt("sync", 9)),
     _mutant("sync-error-ignored", "a failed sync of the index folder is ignored", Hunt("sync", 30)),
-    _mutant("no-step-3", "nothing is checked after publishing", Hunt("machine", 400), Hunt(engine="")),
-    _mutant("check-before-publish", "the check comes before publishing", Hunt(engine="")),
-    _mutant("lean-on-undurable", "a batch that wrote nothing new commits nothing", Hunt(engine="")),
+    _mutant("no-step-3", "nothing is checked after publishing", Hunt(engine="condemned"), Hunt("machine", 400)),
+    _mutant("check-before-publish", "the check comes before publishing", Hunt(engine="beside")),
+    _mutant("lean-on-undurable", "a batch that wrote nothing new commits nothing", Hunt(engine="beside")),
     _mutant("no-sweep", "what dead writers left stays", Hunt("kill", 60)),
     _mutant("sweep-alive", "living writers are swept, too", Hunt("kill", 90), Hunt("race", 40)),
     _mutant("unname-forgotten", "a batch that failed leaves its packs", Hunt("faults", 120), Hunt("cancel", 400)),
-    _mutant("batch-in-halves", "a batch becomes visible in two steps", Hunt("syscalls", 90), Hunt("kill", 90)),
+    _mutant("batch-in-halves", "a batch becomes visible in two steps", Hunt(engine="crash"), Hunt("syscalls", 90)),
     _mutant("names-no-lock", "compare-and-swap without a lock", Hunt("race", 60)),
     _mutant("names-no-sync", "documents are not synced", Hunt("power", 40)),
     _mutant("names-in-place", "documents are overwritten in place", Hunt("syscalls", 0), Hunt("kill", 90)),
@@ -62,6 +62,9 @@ ALL = (
     _mutant("descriptor-leaked", "a descriptor is never closed", Hunt("cancel", 72)),
     _mutant("merge-drops-inputs-early", "a merge removes its inputs first", Hunt(engine="merge"), Hunt("race", 40)),
     _mutant("cancelled-is-committed", "a cancelled batch is committed all the same", Hunt("cancel", 300)),
+    _mutant(
+        "cleanup-on-exception-only", "a batch is withdrawn after errors, not after cancellations", Hunt("cancel", 300)
+    ),
     _mutant("stream-gathered", "a stream is gathered in memory", Hunt("memory", 256)),
     _mutant("loop-blocked", "work is done on the event loop", Hunt("gap", 16)),
     _mutant(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,17 @@ def _cancelled_is_committed() -> None:
             await self.commit([], 0)
 
     Session.withdraw = withdraw  # type: ignore[method-assign]
+
+
+def _cleanup_on_exception_only() -> None:
+    """What a cancelled caller had on its way stays: cancellations are no `Exception`."""
+    withdraw = Session.withdraw
+
+    async def withdraw_after_errors(self: Session) -> None:
+        if isinstance(sys.exception(), Exception):
+            await withdraw(self)
+
+    Session.withdraw = withdraw_after_errors  # type: ignore[method-assign]  # a bug is planted
 
 
 def _stream_gathered() -> None:
@@ -74,6 +86,7 @@ def _older_shown() -> None:
 
 PLANTS: dict[str, Callable[[], None]] = {
     "cancelled-is-committed": _cancelled_is_committed,
+    "cleanup-on-exception-only": _cleanup_on_exception_only,
     "stream-gathered": _stream_gathered,
     "loop-blocked": _loop_blocked,
     "task-done-first": _task_done_first,

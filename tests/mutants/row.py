@@ -31,7 +31,7 @@ def run(name: str, *, rounds: int, seed: int = 20, only: frozenset[str] = frozen
         caught = 0
         for mutant in chosen:
             if mutant.name not in planted:
-                outcome.notes.append(f"{mutant.name}: not planted in the sources")
+                outcome.violations.append(f"{mutant.name} is not planted in the sources")
                 continue
             outcome.rounds += 1
             by = _hunt(mutant)

@@ -341,7 +341,7 @@ impl Disk for SimDisk {
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
-        let turn = self.turn(Op::SyncDir, dir)?;
+        let turn = self.turn(Op::SyncDir, dir)?.outlived()?;
         let folder = self.folder(dir)?;
         turn.refuse().inspect_err(|_| folder.forget())?;
         if !self.has(Bug::SyncDirIgnored) {
@@ -351,7 +351,7 @@ impl Disk for SimDisk {
     }
 
     fn sync_all(&self) -> io::Result<()> {
-        let turn = self.turn(Op::SyncAll, "")?;
+        let turn = self.turn(Op::SyncAll, "")?.outlived()?;
         let Unsynced { files, folders, .. } = std::mem::take(&mut *lock(&self.shared.unsynced));
         let files = files.iter().filter_map(Weak::upgrade);
         folders.iter().for_each(|folder| folder.unlist());

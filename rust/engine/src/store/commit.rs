@@ -16,6 +16,7 @@ use crate::error::At;
 use crate::format::{BatchRecord, BlobEntry, Entry, Locator};
 use crate::id::Id;
 use crate::index::by_digest::{ByDigest, DigestSet};
+use crate::mutant::planted;
 use crate::{Error, Result};
 
 /// What became of one blob of a batch.
@@ -108,6 +109,11 @@ impl Store {
             match inner.gather(&mut member, &mut content) {
                 Ok(()) => sound.push(member),
                 Err(error) => fail(member.slot, error),
+            }
+        }
+        if planted("check-before-publish") {
+            for member in &sound {
+                let _ = inner.confirm(&member.batch, &member.record, &member.named);
             }
         }
         if !sound.is_empty() {

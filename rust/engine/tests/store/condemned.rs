@@ -8,7 +8,7 @@ use packhouse_engine::{Id, Kind, digest};
 
 use crate::tools::*;
 
-fn condemn(disk: &SimDisk, pack: Id) {
+pub(crate) fn condemn(disk: &SimDisk, pack: Id) {
     let mut bytes = Vec::new();
     Mark { pack, time_ms: 0 }.encode(&mut bytes);
     let mut staged = disk.stage().unwrap();
@@ -18,7 +18,7 @@ fn condemn(disk: &SimDisk, pack: Id) {
     disk.sync_dir("marks").unwrap();
 }
 
-fn packs(disk: &SimDisk) -> Vec<Id> {
+pub(crate) fn packs(disk: &SimDisk) -> Vec<Id> {
     disk.list("packs").unwrap().iter().map(|entry| Id::from_hex(&entry.name).unwrap()).collect()
 }
 

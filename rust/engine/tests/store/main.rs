@@ -10,6 +10,7 @@
 
 mod tools;
 
+mod beside;
 mod condemned;
 mod crash;
 mod damage;

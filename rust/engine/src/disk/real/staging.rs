@@ -265,6 +265,9 @@ impl Staged for RealStaged {
 
     fn replace(&mut self, path: &str) -> io::Result<()> {
         let (parent, name) = self.root.parent(path)?;
+        if planted("names-in-place") {
+            return overwrite(&self.fd, parent, name);
+        }
         let own = match self.name.take() {
             Some(own) => own,
             None => {
@@ -275,6 +278,18 @@ impl Staged for RealStaged {
         };
         self.staging.rename(&own, &parent, name)
     }
+}
+
+/// What a planted bug does instead of a rename: readers and crashes see a file that is empty or half there.
+fn overwrite(from: &OwnedFd, to: impl AsFd, name: &str) -> io::Result<()> {
+    let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let to = retry(|| fs::openat(&to, name, flags, DIR_MODE))?;
+    let mut bytes = vec![0; usize::try_from(fs::fstat(from)?.st_size).unwrap_or(0)];
+    file::read_at(from, &mut [IoSliceMut::new(&mut bytes)], 0)?;
+    let (start, end) = bytes.split_at(bytes.len() / 2);
+    file::write_at(&to, &[IoSlice::new(start)], 0)?;
+    file::write_at(&to, &[IoSlice::new(end)], start.len() as u64)?;
+    file::sync_data(&to)
 }
 
 /// A small file that was written and closed.

@@ -210,6 +210,11 @@ impl Turn<'_> {
         Err(errno.into())
     }
 
+    /// The error of a sync that its process did not live to ask for: unlike one that fails it changes nothing.
+    pub(super) fn outlived(self) -> io::Result<Self> {
+        if self.failure == Some(Failure::Kill) { Err(Errno::SRCH.into()) } else { Ok(self) }
+    }
+
     /// The result of an operation that took effect.
     pub(super) fn finish<T>(self, value: T) -> io::Result<T> {
         match self.failure {

@@ -35,7 +35,7 @@ impl File for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let turn = self.disk.turn(Op::Sync, &self.path)?;
+        let turn = self.disk.turn(Op::Sync, &self.path)?.outlived()?;
         if let Err(e) = turn.refuse() {
             self.inode.forget(&mut turn.random());
             return Err(e);
@@ -93,7 +93,7 @@ impl Staged for SimStaged {
     fn start_writeback(&self, _offset: u64, _len: u64) {}
 
     fn sync(&mut self) -> io::Result<()> {
-        let turn = self.disk.turn(Op::Sync, "")?;
+        let turn = self.disk.turn(Op::Sync, "")?.outlived()?;
         if self.failed {
             return Err(Errno::IO.into());
         }
