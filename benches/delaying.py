@@ -1,19 +1,22 @@
-"""A proxy that hands answers on later and counts requests: `python -m benches.delaying PORT SECONDS`.
+"""A proxy that hands answers on later and counts requests: `python -m benches.delaying PORT SECONDS [SHARE LATE]`.
 
 It prints its port; for every line that it reads it prints how many requests there were since the line before. Data
-keeps its rate: each piece waits by itself, up to 64 MiB of them a connection.
+keeps its rate: each piece waits by itself, up to 64 MiB of them a connection. Of all requests a SHARE reaches the
+server LATE seconds after it came.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import re
 import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 _PIECE = 256 << 10
 _HELD = 64 << 20
@@ -36,10 +39,17 @@ class Counted:
         return int(self._process.stdout.readline())
 
 
+class Late(NamedTuple):
+    """How many requests are held back by how much."""
+
+    share: float = 0
+    seconds: float = 0
+
+
 @contextmanager
-def delayed(port: int, seconds: float) -> Iterator[Counted]:
+def delayed(port: int, seconds: float, late: Late = Late()) -> Iterator[Counted]:  # noqa: B008 - it never changes
     """Run the proxy before a port of this machine."""
-    command = [sys.executable, "-m", "benches.delaying", str(port), str(seconds)]
+    command = [sys.executable, "-m", "benches.delaying", *map(str, (port, seconds, *late))]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stdout is not None
@@ -77,9 +87,11 @@ class _Heads:
 
 
 class _Proxy:
-    def __init__(self, port: int, seconds: float) -> None:
+    def __init__(self, port: int, seconds: float, late: Late) -> None:
         self._port = port
         self._seconds = seconds
+        self._late = late
+        self._luck = random.Random(1)
         self.count = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -95,6 +107,8 @@ class _Proxy:
             before = heads.count
             heads.feed(piece)
             self.count += heads.count - before
+            if heads.count > before and self._luck.random() < self._late.share:
+                await asyncio.sleep(self._late.seconds)
             writer.write(piece)
             await writer.drain()
         writer.write_eof()
@@ -135,8 +149,8 @@ class _Proxy:
         writer.close()
 
 
-async def _main(port: int, seconds: float) -> None:
-    proxy = _Proxy(port, seconds)
+async def _main(port: int, seconds: float, late: Late) -> None:
+    proxy = _Proxy(port, seconds, late)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0, limit=_PIECE)
     print(server.sockets[0].getsockname()[1], flush=True)
     told = 0
@@ -147,4 +161,4 @@ async def _main(port: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(int(sys.argv[1]), float(sys.argv[2])))
+    asyncio.run(_main(int(sys.argv[1]), float(sys.argv[2]), Late(*map(float, sys.argv[3:]))))

@@ -51,6 +51,7 @@ class Scale:
     aged_commits: int
     lookup_chunks: int
     bucket_chunks: int
+    hedged_reads: int
     names: int
     name_prefixes: int
 
@@ -85,6 +86,7 @@ FULL = Scale(
     aged_commits=100_000,
     lookup_chunks=10_000_000,
     bucket_chunks=100_000_000,
+    hedged_reads=4_000,
     names=10_000,
     name_prefixes=10,
 )
@@ -113,6 +115,7 @@ QUICK = Scale(
     aged_commits=2_000,
     lookup_chunks=1_000_000,
     bucket_chunks=1_000_000,
+    hedged_reads=1_000,
     names=10_000,
     name_prefixes=2,
 )
@@ -141,6 +144,7 @@ TINY = Scale(
     aged_commits=16,
     lookup_chunks=10_000,
     bucket_chunks=10_000,
+    hedged_reads=50,
     names=200,
     name_prefixes=2,
 )

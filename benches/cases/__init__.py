@@ -24,6 +24,7 @@ _MODULES = {
     "azure": "azure",
     "static": "static",
     "cold-bucket": "cold_bucket",
+    "hedged": "hedged",
     "task-artifacts": "task_artifacts",
     "task-listing": "task_listing",
     "lookups": "lookups",

@@ -19,6 +19,7 @@ _CASES = {
     "azure": "Azurite, an emulator",
     "static": "nginx, files",
 }
+_OURS_ALONE = {"cold-bucket": "a new handle", "hedged": "single reads, one in 100 late"}
 _NATIVE = "obstore-bucket"
 
 
@@ -32,8 +33,9 @@ def tables(results: Results) -> Iterator[str]:
             columns = [column for column in case.columns if column.metric.partition("_")[0] in metrics]
             if columns:
                 yield from _table(results, case, f"{server}: {what}", columns)
-    if results.variants("cold-bucket"):
-        yield from _table(results, cases.find("cold-bucket"), "a new handle", cases.find("cold-bucket").columns)
+    for name, title in _OURS_ALONE.items():
+        if results.variants(name):
+            yield from _table(results, cases.find(name), title, cases.find(name).columns)
 
 
 def _table(results: Results, case: Case, title: str, columns: Sequence[Column]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from packhouse.errors import InvalidInput, PackhouseError, StorageError
 from packhouse.objects.http.bodies import Buffers
 from packhouse.objects.http.calls import Call, Fault, Judge, Reply, Sign, Signed
 from packhouse.objects.http.gate import Budget, Gate
+from packhouse.objects.http.hedging import Outcome, hedged
 from packhouse.objects.http.options import HttpOptions
 from packhouse.objects.http.pools import LIMIT, connections_of
 from packhouse.objects.http.quiet import hushed
@@ -95,7 +96,7 @@ class HttpClient:
                         if isinstance(renewed, Reply):
                             return renewed
                         call = renewed
-                    outcome = await self._try(call, sign, judge)
+                    outcome = await self._attempt(call, sign, judge)
                     if isinstance(outcome, Reply):
                         return outcome
                     fault, wait = outcome
@@ -111,7 +112,17 @@ class HttpClient:
             raise StorageError(message, kind="deadline") from (last or error)
         raise last or AssertionError
 
-    async def _try(self, call: Call, sign: Sign, judge: Judge) -> Reply | tuple[Fault, float]:
+    async def _attempt(self, call: Call, sign: Sign, judge: Judge) -> Outcome:
+        """Send once or, where reads are hedged and the answer is slow to begin, twice."""
+
+        async def attempt(one: Call) -> Outcome:
+            return await self._try(one, sign, judge)
+
+        if self.options.hedge is None or call.method != "GET" or not call.again:
+            return await attempt(call)
+        return await hedged(attempt, call, self.options.hedge, self.budget.spend)
+
+    async def _try(self, call: Call, sign: Sign, judge: Judge) -> Outcome:
         """Send once; return the reply, or what is wrong and how long the service wants to be left alone."""
         async with self.gate.slot():
             started = time.monotonic()

@@ -23,6 +23,8 @@ class HttpOptions:
         answer: seconds that one try takes at most, beyond what its bytes take at `slowest`.
         slowest: bytes per second; what is slower is given up.
         tries: how often an operation is tried at most.
+        hedge: seconds after which a read whose answer has not begun is sent a second time, and the first good answer
+            counts; None: never. What that and tries again cost together stays below a tenth of what goes well.
         concurrency: requests in flight at most; fewer while the service throttles.
         ca: a file of certificates to trust besides the system's.
         proxy: the URL of a proxy; requests then go through stock httpx.
@@ -35,6 +37,7 @@ class HttpOptions:
     answer: float = 20.0
     slowest: int = 64 << 10
     tries: int = 7
+    hedge: float | None = None
     concurrency: int = 32
     ca: str | None = None
     proxy: str | None = None
@@ -46,6 +49,8 @@ class HttpOptions:
         if min(self.deadline, self.answer, self.slowest, self.tries, self.concurrency) <= 0:
             message = "deadline, answer, slowest, tries and concurrency are more than 0"
             raise InvalidInput(message, kind="option")
+        if self.hedge is not None and self.hedge <= 0:
+            raise InvalidInput("hedge is a number of seconds, more than 0, or None", kind="option")
 
     def __repr__(self) -> str:
         return (
