@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -18,16 +19,28 @@ from typing import Any, TypeAlias
 import pytest
 from blake3 import blake3
 
+from tests.servers.fixtures import reach
+
 COMMAND = Path(sys.executable).parent / "packhouse"
 Done: TypeAlias = "subprocess.CompletedProcess[bytes]"
 Shell: TypeAlias = Callable[..., Done]
 
 
+bucket_too = pytest.mark.parametrize("shell", ["folder", "s3"], indirect=True)
+everywhere = pytest.mark.parametrize("shell", ["folder", "s3", "gs", "az"], indirect=True)
+
+
 @pytest.fixture
-def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """A shell in an empty folder, with a store in `store`."""
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Shell:
+    """A shell in an empty folder, with a store in `store`, or in a bucket where a test asks for one."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PACKHOUSE_STORE", "store")
+    where, kind = "store", getattr(request, "param", "folder")
+    if kind != "folder":
+        root, environment = reach(kind, request)
+        where = f"{root}/{secrets.token_hex(6)}"
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PACKHOUSE_STORE", where)
 
     def run(*arguments: str, stdin: bytes = b"", code: int = 0) -> Done:
         done = subprocess.run([COMMAND, *arguments], input=stdin, capture_output=True, timeout=60, check=False)
@@ -35,7 +48,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
         assert b"Traceback" not in done.stderr
         return done
 
-    run("init", "store")
+    run("init", where)
     return run
 
 
@@ -74,6 +87,7 @@ def test_the_key_printed_for_a_file_is_the_one_that_b3sum_prints(shell: Shell) -
     assert done.stderr == b"", "nothing but the lines when nobody watches"
 
 
+@everywhere
 def test_a_file_comes_back_as_it_was(shell: Shell) -> None:
     content = noise(9_000_000)
     Path("data.bin").write_bytes(content)
@@ -87,6 +101,7 @@ def test_a_file_comes_back_as_it_was(shell: Shell) -> None:
     assert shell("cat", key_of(content), "--range", "5000000:5000100").stdout == content[5_000_000:5_000_100]
 
 
+@bucket_too
 def test_a_folder_comes_back_as_it_was(shell: Shell) -> None:
     Path("folder/deep").mkdir(parents=True)
     Path("folder/deep/file").write_bytes(b"content")
@@ -238,6 +253,7 @@ def test_a_program_gets_errors_it_can_read(shell: Shell) -> None:
     assert not Path("no-store").exists(), "nothing but `init` makes a store"
 
 
+@bucket_too
 def test_stat_tells_what_deduplication_and_compression_did(shell: Shell) -> None:
     text = b"the same line over and over\n" * 200_000
     shell("put", "-", "--name", "text", stdin=text)
@@ -253,6 +269,7 @@ def test_stat_tells_what_deduplication_and_compression_did(shell: Shell) -> None
     assert b"more" in shell("stat", "more").stdout
 
 
+@bucket_too
 def test_verify_finds_nothing_in_a_healthy_store(shell: Shell) -> None:
     for size in (10, 3_000_000):
         shell("put", "-", stdin=noise(size))

@@ -14,8 +14,7 @@ import packhouse
 from packhouse.objects import open_objects
 from packhouse.objects.bucket import BucketObjects, BucketOptions
 from packhouse.objects.s3.requests import Requests
-from tests.servers.azurite import Container
-from tests.servers.seaweedfs import Bucket
+from tests.servers.fixtures import reach
 
 __all__ = ["Counting", "Service", "objects_of", "services"]
 
@@ -40,18 +39,9 @@ class Service(NamedTuple):
 def service(request: pytest.FixtureRequest) -> Service:
     """A bucket of the service that the test asks for."""
     kind = getattr(request, "param", "s3")
-    if kind == "gs":
-        where: str = request.getfixturevalue("gcs_emulator")
-        return Service("gs://packhouse", request.getfixturevalue("gcs_options"), {"STORAGE_EMULATOR_HOST": where})
-    if kind == "az":
-        there: Container = request.getfixturevalue("azure_emulator")
-        environment = {"AZURE_STORAGE_CONNECTION_STRING": there.connection_string}
-        root = f"az://{there.account}/{there.container}"
-        return Service(root, request.getfixturevalue("azure_options"), environment)
-    bucket: Bucket = request.getfixturevalue("bucket")
-    keys = {"AWS_ACCESS_KEY_ID": bucket.access, "AWS_SECRET_ACCESS_KEY": bucket.secret}
-    environment = {"AWS_ENDPOINT_URL": bucket.endpoint, "AWS_REGION": "us-east-1", **keys}
-    return Service("s3://packhouse", request.getfixturevalue("s3_options"), environment)
+    root, environment = reach(kind, request)
+    options = request.getfixturevalue({"s3": "s3_options", "gs": "gcs_options", "az": "azure_options"}[kind])
+    return Service(root, options, environment)
 
 
 @pytest.fixture

@@ -162,6 +162,50 @@ def test_the_command_says_it_too(url: str, more: dict[str, str], kind: str, buck
         assert json.loads(done.stderr)["error"]["kind"] == kind, done.stderr
 
 
+async def test_rights_to_read_are_enough_for_reading(s3_options: S3Options, anyio_backend: str) -> None:
+    url = f"s3://packhouse/read-{secrets.token_hex(4)}"
+    large = secrets.token_bytes(9 << 20)
+    async with packhouse.open(url, options=s3_options) as store:
+        saved = await store.save_blobs([b"small", large])
+        await store.names.put("name", 1, refs=[saved[0].key])
+    reader = replace(s3_options, access_key_id="reader", secret_access_key="reader-secret")
+    async with packhouse.open(url, options=reader, mode="r") as store:
+        assert await store.load(saved[0]) == b"small"
+        assert await store.load(saved[1].key) == large
+        assert (await store.names.get("name")).doc == 1
+        assert [name async for name in store.names.list()] == ["name"]
+        assert {blob.key async for blob in store.keys()} == {blob.key for blob in saved}
+        assert (await store.survey()).blobs == 2
+        assert (await store.verify()).findings == ()
+    async with packhouse.open(url, options=reader) as store:  # opening writes nothing
+        with pytest.raises(packhouse.StorageError) as caught:
+            await store.save_blobs([b"new"])
+        assert caught.value.kind == "access-denied"
+
+
+async def test_who_may_not_list_uploads_can_verify(s3_options: S3Options, anyio_backend: str) -> None:
+    url = f"s3://packhouse/verify-{secrets.token_hex(4)}"
+    async with packhouse.open(url, options=s3_options) as store:
+        await store.save_blobs([b"small"])
+    kept: dict[str, bytes] = {}
+    async with S3Objects(url, s3_options) as objects:
+        async for info in objects.list():
+            kept[f"/bucket/p/{info.name}"] = bytes((await objects.get(info.name)).data)
+
+    def serve(talk: Talk) -> None:
+        for request in talk.requests():
+            if "uploads" in request.query:
+                talk.send(answer(403, b"<Error><Code>AccessDenied</Code></Error>"))
+            else:
+                talk.send(talk.server.well(request))
+
+    with hostile(serve) as server:
+        server.objects |= {path: (body, {}) for path, body in kept.items()}
+        async with packhouse.open("s3://bucket/p", options=impatient(server.url), mode="r") as store:
+            report = await store.verify()
+    assert (report.findings, report.packs, report.unfinished_uploads) == ((), 1, None)
+
+
 def without_conditions(talk: Talk) -> None:
     """As OpenStack's Swift: conditions are not implemented."""
     for request in talk.requests():

@@ -55,6 +55,19 @@ def azure_emulator() -> Iterator[Container]:
     yield from serving(azurite())
 
 
+def reach(kind: str, request: pytest.FixtureRequest) -> tuple[str, dict[str, str]]:
+    """Return a service's bucket, `s3`, `gs` or `az`, and the variables that another process needs besides its URL."""
+    if kind == "gs":
+        return "gs://packhouse", {"STORAGE_EMULATOR_HOST": request.getfixturevalue("gcs_emulator")}
+    if kind == "az":
+        there: Container = request.getfixturevalue("azure_emulator")
+        environment = {"AZURE_STORAGE_CONNECTION_STRING": there.connection_string}
+        return f"az://{there.account}/{there.container}", environment
+    bucket: Bucket = request.getfixturevalue("bucket")
+    keys = {"AWS_ACCESS_KEY_ID": bucket.access, "AWS_SECRET_ACCESS_KEY": bucket.secret}
+    return f"s3://{bucket.bucket}", {"AWS_ENDPOINT_URL": bucket.endpoint, "AWS_REGION": "us-east-1", **keys}
+
+
 @pytest.fixture
 def s3_options(bucket: Bucket) -> S3Options:
     """How to reach it."""

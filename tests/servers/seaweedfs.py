@@ -61,9 +61,15 @@ def seaweedfs() -> Iterator[Bucket]:
 
     def command(folder: Path) -> list[str]:
         actions = ["Admin", "Read", "Write", "List", "Tagging"]
-        who = {"name": "test", "credentials": [{"accessKey": ACCESS, "secretKey": SECRET}], "actions": actions}
-        poor = {"name": "poor", "credentials": [{"accessKey": "poor", "secretKey": "poor-secret"}], "actions": ["Read"]}
-        (folder / "s3.json").write_text(json.dumps({"identities": [who, poor]}))
+        identities = [
+            {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": allowed}
+            for name, key, secret, allowed in (
+                ("test", ACCESS, SECRET, actions),
+                ("reader", "reader", "reader-secret", ["Read", "List"]),
+                ("poor", "poor", "poor-secret", ["Read"]),
+            )
+        ]
+        (folder / "s3.json").write_text(json.dumps({"identities": identities}))
         ports = [f"-{name}={port}" for name, port in zip(names, others, strict=False)]
         return [
             "env", "GOMEMLIMIT=200MiB", str(program), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
