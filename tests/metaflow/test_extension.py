@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
+from importlib.metadata import distribution, version
 from pathlib import Path
 
-from tests.metaflow.worlds import World, oldest
+import pytest
+
+import packhouse
+from tests.metaflow.worlds import ROOT, World, oldest
 
 WHICH = """
 import json
 from metaflow.datastore.content_addressed_store import BlobCache, ContentAddressedStore
 print(json.dumps(hasattr(ContentAddressedStore, "_elsewhere")))
+"""
+
+
+CARDS = """
+import json
+from metaflow.plugins.cards.card_datastore import CardDatastore
+print(json.dumps(len(CardDatastore.__mro__) > 2))
 """
 
 
@@ -28,10 +42,12 @@ def test_it_is_switched_off_in_metaflow_s_own_configuration(tmp_path: Path) -> N
     (tmp_path / "config.json").write_text(json.dumps({"METAFLOW_PACKHOUSE": "0"}))
     environment = World(tmp_path).environment
     del environment["METAFLOW_PACKHOUSE"]
-    said = subprocess.run(
-        [sys.executable, "-c", WHICH], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-    )
-    assert json.loads(said.stdout) is False
+    for what in (WHICH, CARDS):
+        assert World(tmp_path).ask(what) is True
+        said = subprocess.run(
+            [sys.executable, "-c", what], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+        assert json.loads(said.stdout) is False
 
 
 def test_a_native_part_that_does_not_load_leaves_metaflow_as_it_was_and_says_so(tmp_path: Path) -> None:
@@ -45,20 +61,65 @@ def test_a_native_part_that_does_not_load_leaves_metaflow_as_it_was_and_says_so(
     world.flow("linear", "run", "--size", "1000")
 
 
-def test_it_is_found_beside_a_second_extension(tmp_path: Path) -> None:
-    other = tmp_path / "site" / "metaflow_extensions" / "other" / "toplevel"
+def test_a_packhouse_that_is_older_than_the_extension_leaves_metaflow_as_it_was(tmp_path: Path) -> None:
+    older = tmp_path / "older" / "packhouse"
+    shutil.copytree(
+        Path(packhouse.__file__).parent, older, ignore=shutil.ignore_patterns("packed", "__pycache__", "*.so")
+    )
+    for native in Path(packhouse.__file__).parent.glob("_engine*.so"):
+        (older / native.name).symlink_to(native)
+    world = replace(World(tmp_path), extra={"PYTHONPATH": str(older.parent)})
+    said = world.call("-c", WHICH)
+    assert "inactive" in said
+    assert "packed" in said
+    assert said.strip().endswith("false")
+
+
+def test_a_panic_of_the_native_part_leaves_metaflow_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "broken" / "packhouse").mkdir(parents=True)
+    (tmp_path / "broken" / "packhouse" / "__init__.py").write_text(
+        "class PanicException(BaseException): ...\nraise PanicException('as of pyo3')"
+    )
+    said = replace(World(tmp_path), extra={"PYTHONPATH": str(tmp_path / "broken")}).call("-c", WHICH)
+    assert "inactive" in said
+    assert said.strip().endswith("false")
+
+
+def test_the_extension_asks_for_the_packhouse_it_was_made_with() -> None:
+    project = tomllib.loads((ROOT / "packhouse-metaflow" / "pyproject.toml").read_text())["project"]
+    assert project["version"] == version("packhouse")
+    assert f"packhouse=={version('packhouse')}" in project["dependencies"]
+
+
+@pytest.mark.parametrize("described", [True, False], ids=["as installed", "without top_level.txt"])
+def test_it_is_found_beside_a_second_extension_in_the_same_folder(tmp_path: Path, described: bool) -> None:
+    """Metaflow finds by path only what no installed extension of the same folder hides: `top_level.txt` is needed."""
+    installed = distribution("packhouse-metaflow")
+    [ours] = [Path(str(installed.locate_file(file))).parent for file in installed.files or () if file.name == "RECORD"]
+    site = tmp_path / "site"
+    site.mkdir()
+    for entry in ours.parent.iterdir():  # all that is installed here but the extension
+        if entry.name not in {"metaflow_extensions", ours.name, "__pycache__"} and entry.suffix != ".pth":
+            (site / entry.name).symlink_to(entry)
+    shutil.copytree(ours.parent / "metaflow_extensions", site / "metaflow_extensions")
+    shutil.copytree(ours, site / ours.name)
+    if not described:
+        (site / ours.name / "top_level.txt").unlink()
+    other = site / "metaflow_extensions" / "other" / "toplevel"
     other.mkdir(parents=True)
     (other / "mfextinit_other.py").write_text("toplevel = 'names'\n")
     (other / "names.py").write_text("answer = 42\n__version__ = '1'\n")
-    info = tmp_path / "site" / "other_extension-1.0.dist-info"
+    info = site / "other_extension-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-extension\nVersion: 1.0\n")
     (info / "top_level.txt").write_text("metaflow_extensions\n")
     inside = "metaflow_extensions/other/toplevel"
     (info / "RECORD").write_text(f"{inside}/mfextinit_other.py,,\n{inside}/names.py,,\n")
-    world = replace(World(tmp_path), extra={"PYTHONPATH": str(tmp_path / "site")})
-    assert world.ask(WHICH) is True
-    assert world.ask("import json, metaflow\nprint(json.dumps(metaflow.answer))") == 42
+    path = os.pathsep.join([str(site), str(Path(packhouse.__file__).parents[1])])
+    world = replace(World(tmp_path), extra={"PYTHONPATH": path})
+    both = WHICH + "import metaflow\nprint(json.dumps([hasattr(ContentAddressedStore, '_elsewhere'), metaflow.answer]))"
+    # -S: nothing of the environment's own packages, only those of `site`.
+    assert json.loads(world.call("-S", "-c", both).strip().splitlines()[-1]) == [described, 42]
 
 
 def test_it_says_once_that_it_is_active_and_only_at_debug_level(tmp_path: Path) -> None:

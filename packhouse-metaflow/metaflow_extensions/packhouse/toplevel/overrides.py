@@ -1,4 +1,4 @@
-"""Which of Metaflow's modules are replaced: one, or none when it is switched off or the native part cannot be loaded.
+"""Which of Metaflow's modules are replaced: two, or none when it is switched off or packhouse cannot be used.
 
 An error here would stop every `import metaflow`.
 """
@@ -6,15 +6,14 @@ An error here would stop every `import metaflow`.
 import os
 import warnings
 
-_OFF = {"0", "false", "no", "off"}
+from metaflow_extensions.packhouse.toplevel.usable import is_off, why_unusable
 
 
 def _replaced() -> list[str]:
-    if os.environ.get("METAFLOW_PACKHOUSE", "").strip().lower() in _OFF:
+    if is_off(os.environ.get("METAFLOW_PACKHOUSE", "")):
         return []
-    try:
-        import packhouse.compat.metaflow  # noqa: F401, PLC0415 - only to see whether it loads
-    except Exception as error:  # noqa: BLE001 - whatever it is, Metaflow must go on
+    error = why_unusable()
+    if error is not None:
         warnings.warn(
             f"packhouse-metaflow is installed but inactive, packhouse cannot be imported: {error!r}",
             RuntimeWarning,

@@ -4,13 +4,14 @@ from metaflow.datastore.content_addressed_store import _orig
 from metaflow.datastore.content_addressed_store._orig import *  # noqa: F403 - whatever this version has
 from metaflow.datastore.content_addressed_store._orig import BlobCache
 from metaflow.metaflow_config_funcs import from_conf
+from metaflow_extensions.packhouse.toplevel.usable import is_off
 
 from packhouse.compat.metaflow.packed.blobs import PackedBlobs
 from packhouse.compat.metaflow.store import VerifiedBlobs
 
 __all__ = ["BlobCache", "ContentAddressedStore"]
 
-if str(from_conf("PACKHOUSE", "1")).strip().lower() in {"0", "false", "no", "off"}:
+if is_off(from_conf("PACKHOUSE", "1")):
     ContentAddressedStore = _orig.ContentAddressedStore
 else:
 
