@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anyio.from_thread import start_blocking_portal
+
 from packhouse.errors import InvalidInput, NameNotFound, PackhouseError
 from packhouse.sync.tasks import FlowDataStore, TaskDataStore
+from packhouse.tasks import FlowDataStore as AsyncFlow
+from packhouse.tasks import TaskDataStore as AsyncTask
+from tests.tasks.driven import driven
 
 
 @dataclass
@@ -20,7 +25,7 @@ class Candidate:
     Attributes:
         name: for messages.
         root: where it keeps things.
-        make: called with a flow's name and keyword arguments, gives a `FlowDataStore`.
+        make: called with a flow's name and keyword arguments, `ds_root` among them, gives a `FlowDataStore`.
         tasks: its `TaskDataStore`.
         meaning: what an exception means, in one word; None for one that means nothing here.
     """
@@ -31,9 +36,9 @@ class Candidate:
     tasks: type
     meaning: Callable[[BaseException], str | None]
 
-    def flow(self, name: str = "Flow", **kwargs: Any) -> Any:
-        """Make the datastore of a flow."""
-        return self.make(name, **kwargs)
+    def flow(self, name: str = "Flow", *, root: str = "one", **kwargs: Any) -> Any:
+        """Make the datastore of a flow, in another root if one is named."""
+        return self.make(name, ds_root=str(self.root / root), **kwargs)
 
     def outcome(self, call: Callable[[], Any]) -> Any:
         """Return what a call returns, or what its error means."""
@@ -55,6 +60,13 @@ class Candidate:
         if done:
             store.done()
         return store
+
+    def written_legacy_log(self, store: Any, stream: str, content: bytes) -> None:
+        """Write a log as it was before logs had sources: nothing of today's interface does."""
+        if self.name == "stock":
+            store._save_file({f"{store.attempt}.{stream}.log": content}, add_attempt=False)
+        else:
+            store.save_logs("", {stream: content})
 
     @staticmethod
     def latest(flow: Any, *args: Any, **kwargs: Any) -> list[Any]:
@@ -113,7 +125,7 @@ def stock(root: Path) -> Iterator[Candidate]:
     storage: Any = importlib.import_module("metaflow.plugins.datastores.local_storage")
 
     def make(name: str, **kwargs: Any) -> Any:
-        return datastore.FlowDataStore(name, storage_impl=storage.LocalStorage, ds_root=str(root), **kwargs)
+        return datastore.FlowDataStore(name, storage_impl=storage.LocalStorage, **kwargs)
 
     root.mkdir()
     yield Candidate("stock", root, make, datastore.TaskDataStore, stock_meaning)
@@ -121,11 +133,11 @@ def stock(root: Path) -> Iterator[Candidate]:
 
 @contextmanager
 def ours(root: Path) -> Iterator[Candidate]:
-    """Packhouse's."""
+    """Packhouse's, without await."""
     made: list[FlowDataStore] = []
 
     def make(name: str, **kwargs: Any) -> Any:
-        made.append(FlowDataStore(name, ds_root=str(root), **kwargs))
+        made.append(FlowDataStore(name, **kwargs))
         return made[-1]
 
     try:
@@ -133,3 +145,16 @@ def ours(root: Path) -> Iterator[Candidate]:
     finally:
         for flow in made:
             flow.close()
+
+
+@contextmanager
+def ours_async(root: Path) -> Iterator[Candidate]:
+    """Packhouse's async API, each call of a scenario awaited on one loop."""
+    with start_blocking_portal() as portal, ExitStack() as opened:
+
+        def make(name: str, **kwargs: Any) -> Any:
+            flow = AsyncFlow(name, **kwargs)
+            opened.enter_context(portal.wrap_async_context_manager(flow))
+            return driven(portal, flow)
+
+        yield Candidate("packhouse", root, make, AsyncTask, our_meaning)

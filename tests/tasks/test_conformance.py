@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tasks.candidate import ours, stock
+from tests.tasks.candidate import ours, ours_async, stock
 from tests.tasks.scenarios import SCENARIOS, Scenario
 
 with warnings.catch_warnings():
@@ -22,13 +22,14 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "tasks-differences.md"
 def test_conforms(scenario: Scenario, tmp_path: Path) -> None:
     with stock(tmp_path / "stock") as theirs:
         expected = scenario.run(theirs)
-    with ours(tmp_path / "ours") as candidate:
-        seen = scenario.run(candidate)
-    if scenario.ours is None:
-        assert seen == expected
-    else:
-        assert seen == scenario.ours
-        assert expected != scenario.ours, "no difference any more: move it to those that agree"
+    for make in (ours, ours_async):
+        with make(tmp_path / make.__name__) as candidate:
+            seen = scenario.run(candidate)
+        if scenario.ours is None:
+            assert seen == expected, make.__name__
+        else:
+            assert seen == scenario.ours, make.__name__
+            assert expected != scenario.ours, "no difference any more: move it to those that agree"
 
 
 def test_every_deliberate_difference_is_on_its_page() -> None:

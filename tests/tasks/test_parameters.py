@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from blake3 import blake3
 
-from packhouse.errors import InvalidInput
+from packhouse.errors import InvalidInput, StoreClosed
+from packhouse.sync.tasks import ContentAddressedStore as SyncContent
 from packhouse.tasks import FlowDataStore, PackhouseStorage
 from tests.tasks.writing import written
 
@@ -156,3 +159,28 @@ async def test_what_is_wrong_is_refused_before_anything_is_written(flow: FlowDat
     for attempt in (-1, 6):
         with pytest.raises(InvalidInput):
             await flow.get_task_datastore("1", "step", "1", attempt=attempt, mode="w")
+
+
+def test_a_content_addressed_store_is_made_as_in_metaflow(tmp_path: Path) -> None:
+    store = SyncContent("Flow/data", PackhouseStorage(tmp_path / "store"))
+    saved = store.save_blobs(iter([b"one", b"two"]), raw=True)
+    assert [type(each) for each in saved] == [store.save_blobs_result] * 2
+    assert dict(store.load_blobs([each.key for each in saved])) == {saved[0].key: b"one", saved[1].key: b"two"}
+    store.close()
+    with pytest.raises(StoreClosed):
+        store.save_blobs([b"three"])
+
+
+async def test_a_transfer_under_a_wrong_key_saves_nothing(flow: FlowDataStore) -> None:
+    [right] = [saved.key for saved in await flow.ca_store.save_blobs([b"right"])]
+    before = flow.store.stats()
+
+    async def items() -> AsyncIterator[tuple[str, bytes, None]]:
+        yield right, b"right", None
+        yield "0" * 64, b"wrong", None
+
+    for wrong in (items(), iter([("0" * 64, b"wrong", None)])):
+        with pytest.raises(InvalidInput, match="is another one"):
+            await flow.ca_store.save_blobs(wrong, is_transfer=True)
+    assert not await flow.store.contains(blake3(b"wrong").hexdigest())
+    assert flow.store.stats() == before

@@ -72,9 +72,12 @@ class ArtifactView:
         finally:
             event.tell()
 
-    async def get_artifact_sizes(self, names: Iterable[str]) -> AsyncIterator[tuple[str, int]]:
+    @needs("r")
+    def get_artifact_sizes(self, names: Iterable[str]) -> AsyncIterator[tuple[str, int]]:
         """Tell the bytes of artifacts' serialised forms without loading them; of an included file, the file's."""
-        self._check_reading()
+        return self._sizes(names)
+
+    async def _sizes(self, names: Iterable[str]) -> AsyncIterator[tuple[str, int]]:
         await self.ready()
         for name in names:
             self._record.located(name)
@@ -155,7 +158,3 @@ class ArtifactView:
         if self._type(name) == INCLUDED_FILE:
             return int((await self[name]).size)
         return int((self._record.info.get(name) or {}).get("size", 0))
-
-    @needs("r")
-    def _check_reading(self) -> None:
-        """Refuse another mode."""

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, cast
 
+from blake3 import blake3
+
+from packhouse.blobs.sources import end_generator
 from packhouse.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
     from packhouse.blobs.loading import KeysToLoad
+    from packhouse.blobs.records import SavedBlob
     from packhouse.blobs.saving import Blobs
     from packhouse.blobs.store import BlobStore
     from packhouse.tasks.storage import PackhouseStorage
 
-__all__ = ["BlobCache", "ContentAddressedStore", "save_blobs_result"]
+__all__ = ["BlobCache", "ContentAddressedStore", "Result", "save_blobs_result", "transferred"]
 
 _META = {"cas_raw": True, "cas_version": 1}
 
@@ -26,6 +32,10 @@ class save_blobs_result(NamedTuple):  # noqa: N801 - Metaflow's name
     uri: str | None
     """The store's URL and the key, `packhouse cat URI` reads it; None for blobs that were not saved as `raw`."""
     key: str
+
+
+Result: TypeAlias = save_blobs_result
+"""The same, where a class has an attribute of that name."""
 
 
 class BlobCache(ABC):
@@ -48,6 +58,8 @@ class ContentAddressedStore:
         storage_impl: an open storage.
     """
 
+    save_blobs_result: ClassVar[type[Result]] = Result
+
     def __init__(self, prefix: str, storage_impl: PackhouseStorage) -> None:
         self._storage = storage_impl
         self._cache: Any = None
@@ -68,7 +80,7 @@ class ContentAddressedStore:
 
     async def save_blobs(
         self, blob_iter: Blobs | Any, raw: bool = False, len_hint: int = 0, is_transfer: bool = False
-    ) -> list[save_blobs_result]:
+    ) -> list[Result]:
         """Save blobs in one durable commit; results in input order.
 
         Args:
@@ -80,10 +92,14 @@ class ContentAddressedStore:
         Raises:
             InvalidInput: an item that cannot be saved, or one that is not what its key says; nothing is saved.
         """
-        if not is_transfer:
-            saved = await self.store.save_blobs(blob_iter, len_hint=len_hint)
-            return [save_blobs_result(self.uri(blob.key) if raw else None, blob.key) for blob in saved]
-        return [save_blobs_result(self.uri(key), key) for key in await self._save_transferred(blob_iter, len_hint)]
+        blobs: Blobs = blob_iter
+        if is_transfer:
+            blobs = transferred(blob_iter) if isinstance(blob_iter, Iterable) else _transferred_async(blob_iter)
+        saved = await self.store.save_blobs(blobs, len_hint=len_hint)
+        return self._results(saved, with_uri=raw or is_transfer)
+
+    def _results(self, saved: Iterable[SavedBlob], *, with_uri: bool) -> list[Result]:
+        return [Result(self.uri(blob.key) if with_uri else None, blob.key) for blob in saved]
 
     async def load_blobs(
         self, keys: KeysToLoad, force_raw: bool = False, is_transfer: bool = False
@@ -140,23 +156,31 @@ class ContentAddressedStore:
             if inspect.isawaitable(kept):
                 await kept
 
-    async def _save_transferred(self, items: Any, len_hint: int) -> list[str]:
-        keys: list[str] = []
-        blobs: Blobs = _contents(items, keys) if isinstance(items, Iterable) else _async_contents(items, keys)
-        saved = await self.store.save_blobs(blobs, len_hint=len_hint)
-        for key, blob in zip(keys, saved, strict=True):
-            if key != blob.key:
-                raise InvalidInput(f"the blob transferred as {key} is another one, {blob.key}", kind="not-a-key")
-        return keys
 
+def transferred(items: Iterable[Any]) -> Iterator[Any]:
+    """Give out the blobs of a transfer, one after the other.
 
-def _contents(items: Iterable[Any], keys: list[str]) -> Any:
+    Args:
+        items: (key, blob, meta).
+
+    Raises:
+        InvalidInput: a blob is not what its key says.
+    """
     for key, blob, _ in items:
-        keys.append(key)
-        yield blob
+        yield _checked(key, blob)
 
 
-async def _async_contents(items: AsyncIterable[Any], keys: list[str]) -> Any:
-    async for key, blob, _ in items:
-        keys.append(key)
-        yield blob
+async def _transferred_async(items: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    pairs = aiter(items)
+    try:
+        async for key, blob, _ in pairs:
+            yield _checked(key, blob)
+    finally:
+        await end_generator(pairs)
+
+
+def _checked(key: str, blob: Buffer) -> Buffer:
+    found = blake3(blob, max_threads=blake3.AUTO).hexdigest()
+    if key != found:
+        raise InvalidInput(f"the blob transferred as {key} is another one, {found}", kind="not-a-key")
+    return blob

@@ -51,7 +51,8 @@ class FlowDataStore:
         flow_name: text without `/`.
         environment: kept for whoever asks for it.
         metadata: a provider in Metaflow's form; hears of each attempt that is done.
-        event_logger: its `log` gets a dict for each batch saved and loaded: count, bytes, seconds. It may raise.
+        event_logger: its `log` gets a dict for each `save_artifacts` and `save_data` that ended well and for each
+            `load_artifacts` and `load_data`: count, bytes, seconds. It may raise; it is called on the event loop.
         monitor: its `gauge` gets the same three figures. It may raise.
         storage_impl: a class that is called with `ds_root`; None for `default_storage_impl`, else `PackhouseStorage`.
             Of Metaflow's `DataStoreStorage` classes the root is used: the store is its folder `packhouse`.

@@ -53,6 +53,11 @@ class PackhouseStorage:
         """The URL of the store."""
         return self.store.url
 
+    @property
+    def url(self) -> str:
+        """The URL of the store."""
+        return self.store.url
+
     async def __aenter__(self) -> Self:
         if self._is_ours:
             await self.store.__aenter__()

@@ -21,6 +21,7 @@ from packhouse.tasks.tasklogs import TaskLogs
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from packhouse.blobs.records import KeyWithLocator
     from packhouse.tasks.flow import FlowDataStore
     from packhouse.tasks.siblings import Siblings
 
@@ -276,15 +277,19 @@ class TaskDataStore(TaskLogs, ArtifactView):
             other_datastore: the other task.
             names: which artifacts; None for all, names that it lacks are left out.
         """
-        await other_datastore.ready()
-        if (self.TYPE, self._parent.datastore_root) == (other_datastore.TYPE, other_datastore._parent.datastore_root):
-            return
-        theirs = other_datastore._record
-        wanted = theirs.objects if names is None else [name for name in names if name in theirs.objects]
-        keys = list({theirs.objects[name]: theirs.located(name) for name in wanted}.values())
-        missing = [key for key in keys if not await self._parent.store.contains(key.key)]
+        missing = await self._lacking(other_datastore, names)
         if missing:
             await self._parent.store.save_blobs(_contents(other_datastore, missing), pin=False)
+
+    async def _lacking(self, other: TaskDataStore, names: Iterable[str] | None) -> list[KeyWithLocator]:
+        """Tell which blobs of another task's artifacts this store does not have."""
+        await other.ready()
+        if (self.TYPE, self._parent.datastore_root) == (other.TYPE, other._parent.datastore_root):
+            return []
+        theirs = other._record
+        wanted = theirs.objects if names is None else [name for name in names if name in theirs.objects]
+        keys = list({theirs.objects[name]: theirs.located(name) for name in wanted}.values())
+        return [key for key in keys if not await self._parent.store.contains(key.key)]
 
     @only_if_not_done
     @needs("w")
@@ -295,19 +300,18 @@ class TaskDataStore(TaskLogs, ArtifactView):
         """
         if self._persist:
             artifacts = flow_artifacts(flow)
-            await self._inherit(getattr(flow, "_datastore", None), artifacts)
+            before: Any = getattr(flow, "_datastore", None)
+            if before is not None:
+                await before.ready()
+                names = self._inherit(before._record, artifacts)
+                if hasattr(before, "orig_datastore"):
+                    await self.transfer_artifacts(before.orig_datastore, names)
             await self.save_artifacts(consume(flow, artifacts), len_hint=len(artifacts))
 
-    async def _inherit(self, before: Any, artifacts: list[tuple[str, Any]]) -> None:
-        """Take over what a flow's own datastore holds; of one that is spun, copy the blobs that stay in use."""
-        if before is None:
-            return
-        await before.ready()
-        record: Record = before._record
-        self._record.take(record, record.objects)
-        origin = getattr(before, "orig_datastore", None)
-        if origin is not None:
-            await self.transfer_artifacts(origin, set(record.objects) - {name for name, _ in artifacts})
+    def _inherit(self, before: Record, artifacts: list[tuple[str, Any]]) -> set[str]:
+        """Take over what a flow's own datastore holds; return the names that stay in use."""
+        self._record.take(before, before.objects)
+        return set(before.objects) - {name for name, _ in artifacts}
 
     def artifacts(self) -> list[StoredArtifact]:
         """List the artifacts: key, size, type, encoding, and how much saving each added to the store."""

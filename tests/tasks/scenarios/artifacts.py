@@ -198,3 +198,12 @@ def names_of_artifacts_are_text(it: Candidate) -> Any:
         return list(it.flow().get_task_datastore("1", "step", "1"))
 
     return it.outcome(lambda: save(7)), it.outcome(lambda: save(None)), it.outcome(lambda: save((1, 2)))
+
+
+@scenario
+def a_huge_artifact_comes_back(it: Candidate) -> Any:
+    flow = it.flow()
+    huge = bytes(range(256)) * (64 << 12)
+    it.written(flow, {"huge": huge, "beside": 1})
+    task = flow.get_task_datastore("1", "step", "1")
+    return task["huge"] == huge, task["beside"], dict(task.get_artifact_sizes(["huge"]))["huge"] >= len(huge)

@@ -143,11 +143,7 @@ def a_failing_provider_comes_after_the_mark(it: Candidate) -> Any:
 def ids_and_paths_are_told(it: Candidate) -> Any:
     flow = it.flow("Other")
 
-    class Frame:
-        def __init__(self, index: int) -> None:
-            self.index = index
-
-    store = it.written(flow, {"a": 1}, "7")
+    it.written(flow, {"a": 1}, "7")
     store = flow.get_task_datastore("1", "step", "8", attempt=0, mode="w")
     return (
         store.run_id,
@@ -155,11 +151,27 @@ def ids_and_paths_are_told(it: Candidate) -> Any:
         store.task_id,
         store.attempt,
         store.pathspec,
-        store.parent_datastore is flow,
+        store.parent_datastore == flow,
         store.ds_metadata,
         it.outcome(lambda: flow.get_task_datastore("1", "step", "7").pathspec_index),
         flow.flow_name,
     )
+
+
+class Frame:
+    """What Metaflow's foreach keeps of each level, as far as datastores look at it."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+@scenario
+def the_place_in_a_foreach_is_told(it: Candidate) -> Any:
+    flow = it.flow()
+    it.written(flow, {"_foreach_stack": [Frame(3), Frame(0)]})
+    it.written(flow, {"_foreach_stack": [Frame(1)], "_iteration_stack": [2, 5]}, "2")
+    it.written(flow, {"_foreach_stack": []}, "3")
+    return [flow.get_task_datastore("1", "step", task).pathspec_index for task in ("1", "2", "3")]
 
 
 @differing(ours=["<wrong value>"] * 4)
@@ -196,10 +208,93 @@ def spin_overrides_what_an_earlier_execution_left(it: Candidate) -> Any:
 
 @scenario
 def artifacts_are_transferred_to_another_root(it: Candidate) -> Any:
-    flow = it.flow()
-    it.written(flow, {"a": b"x" * 100_000, "b": 2})
-    origin = flow.get_task_datastore("1", "step", "1")
+    other, flow = it.flow(root="other"), it.flow()
+    it.written(other, {"a": b"x" * 100_000, "b": (2,), "c": 3})
+    origin = other.get_task_datastore("1", "step", "1")
     store = flow.get_task_datastore("2", "step", "1", attempt=0, mode="w")
     store.init_task()
-    store.transfer_artifacts(origin)
-    return dict(store.items())
+    store.transfer_artifacts(origin, ["a", "b", "zz"])
+    recorded = dict(store.items())
+    store.passdown_partial(origin, ["a", "b"])
+    store.done()
+    keys = [key for _, key in origin.items()]
+    return recorded, flow.get_task_datastore("2", "step", "1").to_dict(), len(keys)
+
+
+@scenario
+def what_a_spun_step_inherits_is_copied_when_it_is_persisted(it: Candidate) -> Any:
+    origin, flow = it.flow(root="other"), it.flow()
+    it.written(origin, {"kept": b"k" * 1000, "changed": 1, "_transition": "t"})
+
+    class Flow:
+        _EPHEMERAL = frozenset({"_EPHEMERAL", "_datastore", "__annotations__"})
+
+    made: Any = Flow()
+    made.changed = 2
+    made._datastore = flow.get_task_datastore("1", "step", "1", orig_flow_datastore=origin)
+    store = flow.get_task_datastore("2", "step", "1", attempt=0, mode="w")
+    store.init_task()
+    flow.orig_datastore = origin  # what makes stock copy
+    store.persist(made)
+    store.done()
+    return flow.get_task_datastore("2", "step", "1").to_dict(show_private=True)
+
+
+@scenario
+def blobs_are_transferred_under_their_keys(it: Candidate) -> Any:
+    other, flow = it.flow(root="other"), it.flow()
+    blobs = [b"one", b"", b"two" * 1000]
+    keys = [saved.key for saved in other.ca_store.save_blobs(iter(blobs))]
+    taken = list(other.ca_store.load_blobs(keys, is_transfer=True))
+    again = flow.ca_store.save_blobs(iter(taken), is_transfer=True)
+    return (
+        sorted(bytes(blob) for _, blob, _ in taken),
+        [type(meta).__name__ for _, _, meta in taken],
+        {saved.key for saved in again} == set(keys),
+        sorted(bytes(blob) for _, blob in flow.ca_store.load_blobs(keys)),
+    )
+
+
+@differing(ours=("<wrong value>", "<no blob>"))
+def a_transferred_blob_is_what_its_key_says(it: Candidate) -> Any:
+    flow = it.flow()
+    [saved] = it.flow(root="other").ca_store.save_blobs([b"one"])
+    [(key, _, meta)] = it.flow(root="other").ca_store.load_blobs([saved.key], is_transfer=True)
+    items = [(saved.key, b"another", meta)]
+    seen = it.outcome(lambda: [each.key == key for each in flow.ca_store.save_blobs(iter(items), is_transfer=True)])
+    return seen, it.outcome(lambda: [bytes(blob) for _, blob in flow.ca_store.load_blobs([key])])
+
+
+@scenario
+def a_missing_blob_comes_after_those_that_are_there(it: Candidate) -> Any:
+    flow = it.flow()
+    keys = [saved.key for saved in flow.ca_store.save_blobs([b"one", b"two"])]
+    absent = "0" * len(keys[0])
+    seen: list[bytes] = []
+
+    def load() -> None:
+        seen.extend(bytes(blob) for _, blob in flow.ca_store.load_blobs([keys[0], keys[1], absent]))
+
+    failed = isinstance(it.outcome(load), str)
+    return failed, sorted(seen)
+
+
+@scenario
+def loads_begin_when_they_are_iterated(it: Candidate) -> Any:
+    flow = it.flow()
+    absent = "0" * len(flow.ca_store.save_blobs([b"one"])[0].key)
+    asked: list[str] = []
+
+    class Cache:
+        def load_key(self, key: str) -> bytes | None:
+            asked.append(key)
+            return None
+
+        def store_key(self, key: str, blob: bytes) -> None:
+            """Keep nothing."""
+
+    flow.ca_store.set_blob_cache(Cache())
+    made = flow.load_data([absent]), flow.ca_store.load_blobs([absent])
+    before = len(asked)
+    failed = [isinstance(it.outcome(partial(list, each)), str) for each in made]
+    return before, failed, len(asked)

@@ -118,3 +118,26 @@ def scrubbed_logs_say_so(it: Candidate) -> Any:
     flow.get_task_datastore("1", "step", "1", mode="d").scrub_logs(["task", "runtime"], "stdout")
     task = flow.get_task_datastore("1", "step", "1")
     return sorted(task.load_logs(["task", "runtime"], "stdout")), task.load_logs(["task"], "stderr")
+
+
+@scenario
+def the_location_of_a_log_tells_which_it_is(it: Candidate) -> Any:
+    flow = it.flow()
+    store = it.written(flow, {}, done=False)
+    store.save_logs("task", {"stdout": b"said"})
+    store.done()
+    task = flow.get_task_datastore("1", "step", "1")
+    places = [task.get_log_location("task", stream) for stream in ("stdout", "stderr")]
+    return [isinstance(place, str) and place.startswith(str(it.root)) for place in places], places[0] != places[1]
+
+
+@scenario
+def a_log_from_before_there_were_sources_is_read_and_scrubbed(it: Candidate) -> Any:
+    flow = it.flow()
+    store = it.written(flow, {}, done=False)
+    it.written_legacy_log(store, "stdout", b"said long ago")
+    store.done()
+    task = flow.get_task_datastore("1", "step", "1")
+    before = task.load_log_legacy("stdout"), task.get_legacy_log_size("stdout"), task.load_logs(["task"], "stdout")
+    flow.get_task_datastore("1", "step", "1", mode="d").scrub_logs(["task"], "stdout")
+    return before, task.load_log_legacy("stdout"), task.load_log_legacy("stdout", attempt_override=1)

@@ -3,30 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from packhouse.errors import InvalidInput
+from packhouse.sync.portal import Portal
+from packhouse.sync.store import BlobStore
 from packhouse.sync.tasks.driving import drive
-from packhouse.tasks.content import BlobCache, save_blobs_result
+from packhouse.tasks.content import ContentAddressedStore as AsyncContent
+from packhouse.tasks.content import Result, transferred
+from packhouse.tasks.storage import make_storage
 
 if TYPE_CHECKING:
-    from packhouse.sync.portal import Portal
-    from packhouse.sync.store import BlobStore
-    from packhouse.tasks.content import ContentAddressedStore as AsyncContent
+    from packhouse.tasks.content import BlobCache
 
 __all__ = ["ContentAddressedStore"]
 
 
 class ContentAddressedStore:
-    """The blobs of a datastore, as `packhouse.tasks.ContentAddressedStore`. Got from `FlowDataStore.ca_store`."""
+    """The blobs of a datastore, as `packhouse.tasks.ContentAddressedStore`; open from its construction on.
 
-    def __init__(self, portal: Portal, store: BlobStore, inner: AsyncContent) -> None:
+    Args:
+        prefix: what upstream puts before its files; here only shown: a store deduplicates across flows.
+        storage_impl: a storage, which is opened; of Metaflow's classes the root is used.
+    """
+
+    save_blobs_result: ClassVar[type[Result]] = Result
+
+    def __init__(self, prefix: str, storage_impl: Any) -> None:
+        storage = make_storage(lambda _: storage_impl, None)
+        portal = Portal(storage)
+        self._bind(portal, BlobStore._over(storage.store, portal), AsyncContent(prefix, storage))
+
+    @classmethod
+    def _over(cls, portal: Portal, store: BlobStore, inner: AsyncContent) -> ContentAddressedStore:
+        """Make the facade of what a flow's datastore opened."""
+        facade = cls.__new__(cls)
+        facade._bind(portal, store, inner)
+        return facade
+
+    def _bind(self, portal: Portal, store: BlobStore, inner: AsyncContent) -> None:
         self._portal = portal
         self._store = store
         self._inner = inner
         self.cache: Any = None
         self.prefix = inner.prefix
         self.TYPE = inner.TYPE
+
+    def __repr__(self) -> str:
+        return repr(self._inner)
+
+    def close(self) -> None:
+        """Close the store; one of a flow's datastore is closed with that."""
+        self._portal.close()
 
     def set_blob_cache(self, blob_cache: BlobCache | None) -> None:
         """Ask this cache before the store, and let it keep what is loaded; None for no cache."""
@@ -35,22 +62,11 @@ class ContentAddressedStore:
 
     def save_blobs(
         self, blob_iter: Iterable[Any], raw: bool = False, len_hint: int = 0, is_transfer: bool = False
-    ) -> list[save_blobs_result]:
+    ) -> list[Result]:
         """Save blobs in one durable commit. As `packhouse.tasks.ContentAddressedStore.save_blobs`."""
-        keys: list[str] = []
-
-        def contents() -> Iterator[Any]:
-            for key, blob, _ in blob_iter:
-                keys.append(key)
-                yield blob
-
-        saved = self._store.save_blobs(contents() if is_transfer else blob_iter, len_hint=len_hint)
-        for key, blob in zip(keys, saved, strict=False):
-            if key != blob.key:
-                raise InvalidInput(f"the blob transferred as {key} is another one, {blob.key}", kind="not-a-key")
-        return [
-            save_blobs_result(self._inner.uri(blob.key) if raw or is_transfer else None, blob.key) for blob in saved
-        ]
+        blobs = transferred(blob_iter) if is_transfer else blob_iter
+        saved = self._store.save_blobs(blobs, len_hint=len_hint)
+        return self._inner._results(saved, with_uri=raw or is_transfer)
 
     def load_blobs(
         self, keys: Iterable[Any], force_raw: bool = False, is_transfer: bool = False

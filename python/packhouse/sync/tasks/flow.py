@@ -48,7 +48,7 @@ class FlowDataStore:
         )  # fmt: skip
         self.portal = Portal(self.inner)
         self.store = BlobStore._over(self.inner.store, self.portal)
-        self.ca_store = ContentAddressedStore(self.portal, self.store, self.inner.ca_store)
+        self.ca_store = ContentAddressedStore._over(self.portal, self.store, self.inner.ca_store)
         self.TYPE = self.inner.TYPE
         self.flow_name = flow_name
         self.environment = environment
@@ -141,7 +141,10 @@ class FlowDataStore:
             self.inner.get_task_datastore, run_id, step_name, task_id, attempt, data_metadata, mode, allow_not_done,
             join_type, None if origin is None else origin.inner, spin_artifacts, persist,
         )  # fmt: skip
-        return TaskDataStore._over(self, opened) if origin is None else SpinTaskDatastore(origin, opened)
+        if origin is None:
+            return TaskDataStore._over(self, opened)
+        before = TaskDataStore._over(origin, opened.orig_datastore)
+        return SpinTaskDatastore(self.flow_name, run_id, step_name, task_id, before, opened.spin_artifacts)
 
     def save_data(self, data_iter: SyncBlobs, len_hint: int = 0) -> list[tuple[str, str]]:
         """Save blobs that belong to the flow: (URI, key) of each. As `packhouse.tasks.FlowDataStore.save_data`."""

@@ -16,13 +16,13 @@ from packhouse.tasks.layout import ATTEMPT, DATA, DONE
 from packhouse.tasks.loading import values
 from packhouse.tasks.persisting import consume, flow_artifacts
 from packhouse.tasks.saving import ArtifactBatch, ForceV4, SyncPairs, force_and_hint
+from packhouse.tasks.spin import SpinTaskDatastore as AsyncSpin
 from packhouse.tasks.task import TaskDataStore as AsyncTask
 
 if TYPE_CHECKING:
     from packhouse.sync.tasks.flow import FlowDataStore
     from packhouse.tasks.logs import LogName
     from packhouse.tasks.record import StoredArtifact
-    from packhouse.tasks.spin import SpinTaskDatastore as AsyncSpin
 
 __all__ = ["SpinTaskDatastore", "TaskDataStore"]
 
@@ -228,14 +228,10 @@ class TaskDataStore:
     @needs("w")
     def transfer_artifacts(self, other_datastore: TaskDataStore, names: Iterable[str] | None = None) -> None:
         """Copy another task's blobs into this store. As `packhouse.tasks.TaskDataStore.transfer_artifacts`."""
-        if other_datastore.parent_datastore.datastore_root == self._flow.datastore_root:
-            return
-        wanted = None if names is None else set(names)
-        keys = {key for name, key in other_datastore.items() if wanted is None or name in wanted}
-        missing = [key for key in keys if not self._flow.store.contains(key)]
-        theirs = other_datastore.parent_datastore.store
+        missing = self._portal.call(self._inner._lacking, other_datastore.inner, names)
         if missing:
             core = core_of(self._inner.parent_datastore.store, "transfer_artifacts")
+            theirs = other_datastore.parent_datastore.store  # of another loop: read from this thread
             blobs = (theirs.open_read(key) for key in missing)
             save_all(self._portal, core, blobs, pin=False, check=False, tally=Tally(None))
 
@@ -248,10 +244,9 @@ class TaskDataStore:
         artifacts = flow_artifacts(flow)
         before: Any = getattr(flow, "_datastore", None)
         if before is not None:
-            self._inner._record.take(before.inner._record, before.inner._record.objects)
-        origin = getattr(before, "orig_datastore", None)
-        if origin is not None:
-            self.transfer_artifacts(origin, set(before.inner._record.objects) - {name for name, _ in artifacts})
+            names = self._inner._inherit(before.inner._record, artifacts)
+            if hasattr(before, "orig_datastore"):
+                self.transfer_artifacts(before.orig_datastore, names)
         self.save_artifacts(consume(flow, artifacts), len_hint=len(artifacts))
 
     @only_if_not_done
@@ -350,13 +345,23 @@ class TaskDataStore:
 class SpinTaskDatastore:
     """The artifacts of an earlier execution, some overridden, as `packhouse.tasks.SpinTaskDatastore`."""
 
-    def __init__(self, origin: FlowDataStore, inner: AsyncSpin) -> None:
-        self._portal = origin.portal
-        self.inner = inner
-        self.flow_name, self.run_id = inner.flow_name, inner.run_id
-        self.step_name, self.task_id = inner.step_name, inner.task_id
-        self.spin_artifacts = inner.spin_artifacts
-        self.orig_datastore = TaskDataStore._over(origin, inner.orig_datastore)
+    def __init__(
+        self,
+        flow_name: str,
+        run_id: str,
+        step_name: str,
+        task_id: str,
+        orig_datastore: TaskDataStore,
+        spin_artifacts: Mapping[str, Any],
+    ) -> None:
+        self._portal = orig_datastore._portal
+        self.inner = AsyncSpin(flow_name, run_id, step_name, task_id, orig_datastore.inner, spin_artifacts)
+        self.flow_name = flow_name
+        self.run_id = run_id
+        self.step_name = step_name
+        self.task_id = task_id
+        self.orig_datastore = orig_datastore
+        self.spin_artifacts = self.inner.spin_artifacts
 
     def __getitem__(self, name: str) -> Any:
         return self._portal.call(self.inner.__getitem__, name)
