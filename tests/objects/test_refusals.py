@@ -174,7 +174,8 @@ async def test_rights_to_read_are_enough_for_reading(s3_options: S3Options, anyi
         assert await store.load(saved[1].key) == large
         assert (await store.names.get("name")).doc == 1
         assert [name async for name in store.names.list()] == ["name"]
-        assert {blob.key async for blob in store.keys()} == {blob.key for blob in saved}
+        everything = store.keys()
+        assert {blob.key async for blob in everything} == {blob.key for blob in saved}
         assert (await store.survey()).blobs == 2
         assert (await store.verify()).findings == ()
     async with packhouse.open(url, options=reader) as store:  # opening writes nothing
