@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import copy
+import json
 import logging
 import pickle
 import secrets
+import sys
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -21,9 +23,11 @@ from packhouse.objects.azure.credentials import find_identity
 from packhouse.objects.azure.location import AzureLocation, decode_blob, encode_blob, parse_url
 from packhouse.objects.azure.signing import sign_request
 from packhouse.objects.http import HttpOptions
+from tests.hostile.server import Behave, Talk, answer, hostile
 from tests.servers.azurite import Container
 
 KEY = base64.b64encode(b"planted account key").decode()
+USUAL = "https://acc.blob.core.windows.net"
 SAS = "sv=2023-11-03&sr=c&sig=pl4nted%2Fsignature%3D"
 
 
@@ -109,6 +113,77 @@ async def test_what_is_found_where(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"):  # set to nothing is not set
         monkeypatch.setenv(name, "")
     assert (await find_identity(AzureOptions(), "third")).sas == SAS
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "account"),
+    [
+        ("https://acc.blob.core.windows.net/", "acc"),
+        ("https://acc-secondary.blob.core.windows.net", "acc"),
+        ("https://acc.privatelink.blob.core.windows.net", "acc"),
+        ("http://127.0.0.1:10000/acc", "acc"),
+        ("http://acc.localhost:10000", "acc"),
+        ("https://storage.example", ""),
+    ],
+)
+async def test_a_connection_string_without_a_name_is_of_its_endpoints_account(
+    endpoint: str, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"BlobEndpoint={endpoint};SharedAccessSignature={SAS}"
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", text)
+    nobody = SimpleNamespace(get_token=lambda _scope: None)
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", lambda: nobody)
+    found = await find_identity(AzureOptions(), "acc")
+    assert (found.sas, found.base) == ((SAS, endpoint.rstrip("/")) if account else ("", USUAL))
+    for options in (AzureOptions(), AzureOptions(endpoint="https://given.example")):
+        assert (await find_identity(options, "other")).sas == "", "a signature would be told to a stranger"
+    explicit = AzureOptions(connection_string=text)
+    assert (await find_identity(explicit, "acc")).sas == SAS
+    if account:
+        with pytest.raises(InvalidInput, match="another account"):
+            await find_identity(explicit, "other")
+
+
+def machine(token: str) -> Behave:
+    """Answer as the identity endpoint of a machine at Azure; with no token, as one that has no identity."""
+
+    def serve(talk: Talk) -> None:
+        for _ in talk.requests():
+            told = {"access_token": token, "expires_on": str(int(time.time()) + 3600), "token_type": "Bearer"}
+            talk.send(answer(200, json.dumps(told).encode()) if token else answer(400, b"{}"))
+
+    return serve
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_machines_identity_is_found_by_azure_identity(
+    monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> None:
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential")  # of the chain, what this machine is not
+    monkeypatch.setenv("IDENTITY_HEADER", "planted-header")
+    with hostile(machine("planted-token")) as server:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{server.url}/msi/token")
+        identity = await find_identity(AzureOptions(), "acc")
+        assert (identity.base, identity.key, identity.sas) == (USUAL, None, "")
+        assert identity.token is not None
+        assert [await identity.token() for _ in range(2)] == ["planted-token"] * 2
+        assert [request.headers["x-identity-header"] for request in server.requests] == ["planted-header"]
+        assert server.requests[0].query["resource"] == ["https://storage.azure.com"]
+        assert "planted" not in repr(identity)
+    with hostile(machine("")) as server:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"{server.url}/msi/token")
+        identity = await find_identity(AzureOptions(), "acc")
+        assert identity.token is not None
+        with pytest.raises(StorageError, match="az login") as caught:
+            await identity.token()
+        assert caught.value.kind == "bad-credentials"
+
+
+async def test_without_azure_identity_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "azure.identity", None)  # as where the extra is not installed
+    with pytest.raises(StorageError, match=r"packhouse\[azure\]") as caught:
+        await find_identity(AzureOptions(), "acc")
+    assert caught.value.kind == "bad-credentials"
 
 
 async def test_a_token_is_asked_for_once_and_renewed_before_its_end() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 import trustme
 from botocore.auth import S3SigV4Auth
@@ -83,6 +84,19 @@ async def test_plain_http_stays_on_this_machine() -> None:
     async with S3Objects("s3://bucket", options) as store:
         with pytest.raises(InvalidInput, match="not encrypted"):
             await store.get("name")
+
+
+async def test_a_name_below_localhost_is_this_machine() -> None:
+    with hostile(well) as server:
+        here = options_for(server)
+        options = replace(here, endpoint=f"http://some.localhost:{server.port}", http=HttpOptions(tries=1, deadline=5))
+        async with S3Objects("s3://bucket", options) as store:
+            await store.put("name", b"body")
+        assert server.requests[0].headers["host"] == f"some.localhost:{server.port}"
+        async with httpx.AsyncClient() as client, S3Objects("s3://bucket", options, client=client) as store:
+            with pytest.raises(InvalidInput, match="not encrypted"):  # it asks the network where that is
+                await store.get("name")
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(

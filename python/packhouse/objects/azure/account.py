@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from packhouse.errors import InvalidInput
 from packhouse.objects.bucket.options import check_endpoint
@@ -83,4 +83,15 @@ def read_connection(text: str) -> Connection:
         raise InvalidInput("a connection string names AccountName or BlobEndpoint", kind="option")
     key, sas = fields.get("accountkey"), fields.get("sharedaccesssignature")
     endpoint = check_endpoint(endpoint, path=True)
+    account = account or _account_at(endpoint)
     return Connection(account, endpoint, read_key(key) if key else None, read_sas(sas) if sas else "")
+
+
+def _account_at(endpoint: str) -> str:
+    """Return the account whose address this is; empty for a domain of its owner's, which does not tell."""
+    parts = urlsplit(endpoint)
+    path, host = parts.path.strip("/"), parts.hostname or ""
+    if path:
+        return path.partition("/")[0]
+    names_it = ".blob." in host or host.endswith(".localhost")
+    return host.partition(".")[0].removesuffix("-secondary") if names_it else ""

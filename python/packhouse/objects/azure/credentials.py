@@ -77,7 +77,7 @@ def _from_environment(account: str) -> Connection:
     text = environment.get("AZURE_STORAGE_CONNECTION_STRING")
     if text:
         found = read_connection(text)
-        if found.account in ("", account):
+        if found.account == account:
             return found
     named = environment.get("AZURE_STORAGE_ACCOUNT") or environment.get("AZURE_STORAGE_ACCOUNT_NAME")
     key = environment.get("AZURE_STORAGE_KEY") or environment.get("AZURE_STORAGE_ACCOUNT_KEY")

@@ -193,9 +193,13 @@ class HttpClient:
 
     def _check(self, url: str) -> None:
         parts = urlsplit(url)
-        if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not self.options.plain_http:
+        if parts.scheme == "http" and not self._stays_here(parts.hostname or "") and not self.options.plain_http:
             message = f"http://{parts.netloc} is not encrypted: use https://, or ask for it by `plain_http=True`"
             raise InvalidInput(message, kind="plain-http")
+
+    def _stays_here(self, host: str) -> bool:
+        """Say whether a host is this machine: of `*.localhost` our transport makes sure, others ask the network."""
+        return host in _LOOPBACK or (host.endswith(".localhost") and self._transport is not None)
 
 
 def _context(ca: str | None) -> Any:

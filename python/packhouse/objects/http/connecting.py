@@ -36,7 +36,8 @@ async def connect(host: str, port: int, context: ssl.SSLContext | None) -> Wire:
     Raises:
         OSError: no address answers, or the peer is not who it should be (`ssl.SSLError`).
     """
-    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    name = "localhost" if host.endswith(".localhost") else host  # RFC 6761: never asked of the network
+    found = await anyio.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
     random.shuffle(addresses)
     addresses.sort(key=lambda one: one[0] != found[0][0])  # the family that the system prefers
