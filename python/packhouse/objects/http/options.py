@@ -30,8 +30,8 @@ class HttpOptions:
         proxy: the URL of a proxy; requests then go through stock httpx.
         http2: speak HTTP/2; requests then go through stock httpx (needs `httpx[http2]`).
         trust_env: take proxies from the environment.
-        plain_http: allow http:// to other hosts than this one, which is `localhost`, its addresses and, by our own transport,
-            what ends in `.localhost`.
+        plain_http: allow http:// to other hosts than this one, which is `localhost`, its addresses and, by our own
+            transport, what ends in `.localhost`.
     """
 
     deadline: float = 120.0
