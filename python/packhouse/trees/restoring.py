@@ -40,8 +40,9 @@ async def restore_tree(core: Core, key: KeyLike, path: str | os.PathLike[str], t
     cancel = Cancel()
     async with BlobReader(core, located, size) as manifest, aclosing(_lines(manifest, name)) as lines:
         await anext(lines)  # the header: nothing is made for a blob that is no tree
-        writer = await core.jobs.call(lambda: _Writer(core, root, cancel))
+        writer = _Writer(core, cancel)
         try:
+            await core.jobs.call(lambda: writer.begin(root))
             entries: list[Entry] = []
             async for line in lines:
                 entries.append(decode_entry(line, name))
@@ -78,10 +79,14 @@ async def _lines(manifest: BlobReader, key: str) -> AsyncGenerator[bytes]:
 class _Writer:
     """Writes entries in a worker thread. Holds open the folders from the root to where it stands."""
 
-    def __init__(self, core: Core, root: str, cancel: Cancel) -> None:
+    def __init__(self, core: Core, cancel: Cancel) -> None:
         self._engine = core.engine
         self._cancel = cancel
-        self._open: list[tuple[str, Folder, int | None]] = [("", Folder.make(root), None)]
+        self._open: list[tuple[str, Folder, int | None]] = []
+
+    def begin(self, root: str) -> None:
+        """Open the root, making it. Whoever is cancelled meanwhile still has what is to be closed."""
+        self._open.append(("", Folder.make(root), None))
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Make all of them, in order."""
