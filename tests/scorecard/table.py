@@ -14,6 +14,8 @@ from tests.torture.outcome import Outcome
 from tests.torture.rows import Row
 
 BEGIN, END = "<!-- scorecard:begin -->", "<!-- scorecard:end -->"
+TELLING = (3, 6, 11, 18, 19, 20)
+"""Rows whose first notes belong to the result: what was measured, what was left out."""
 COLOURS = {"passed": "green", "FAILED": "bold red", "not run": "yellow"}
 
 
@@ -37,7 +39,7 @@ class Line:
             return f"{said}: {len(self.outcome.violations)} violations"
         if self.outcome.not_run is not None:
             return f"{said}: {self.outcome.not_run}"
-        return "; ".join([said, *self.outcome.notes[:2]]) if self.row.number in (3, 18, 19, 20) else said
+        return "; ".join([said, *self.outcome.notes[:2]]) if self.row.number in TELLING else said
 
 
 def show(console: Console, lines: list[Line]) -> None:

@@ -1,8 +1,12 @@
-"""Row 11: cancellation at every await point: acknowledged, invisible or `CommitUncertain`, and nothing stays behind."""
+"""Row 11: cancellation at await points, all of them or a sample.
+
+Acknowledged, invisible or `CommitUncertain`, and nothing stays behind.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
 import threading
 import time
@@ -22,8 +26,24 @@ from tests.torture.strikes import STYLES
 from tests.torture.workload import Batch, batch, key_of, pieces
 
 SEED = 11
-OPERATIONS = ("save small", "save mixed", "save async", "stream", "name", "load", "read", "whole session")
-MOST_POINTS = 60
+GOLDEN = 0.6180339887
+"""Multiples of it, modulo one, lie everywhere."""
+WORKS = {"name": "names", "names": "names", "save mixed": "mixed", "stream": "stream"}
+"""What is saved where it is not a batch of small blobs."""
+NAMES = 12
+"""More than are synced one by one."""
+OPERATIONS = (
+    "save small",
+    "save mixed",
+    "save async",
+    "stream",
+    "name",
+    "names",
+    "load",
+    "read",
+    "verify",
+    "whole session",
+)
 
 
 def run(
@@ -34,34 +54,51 @@ def run(
     operations: tuple[str, ...] = OPERATIONS,
     only: tuple[str, ...] = (),
 ) -> Outcome:
-    """Every operation, every style, up to `rounds` points shared out among them; 0 takes every point."""
+    """Every operation, every style, about `rounds` points shared out among them; 0 takes every point."""
     outcome = Outcome(11)
     pairs = [(backend, style) for backend, styles in STYLES.items() for style in styles if not only or style in only]
-    share = max(1, rounds // (len(pairs) * len(operations))) if rounds else MOST_POINTS
+    share = max(1, rounds // (len(pairs) * len(operations))) if rounds else 0
+    there = 0
     with outcome.timed(), Nest() as nest, scratch_folder() as folder:
-        for backend, style in pairs:
-            for operation in operations:
-                if outcome.hopeless:
-                    return outcome
-                where = f"{operation}, {style} on {backend}"
-                arguments = (name, str(folder / "store"), backend, style, operation, share)
-                with nest.job("tests.torture.cancel:strike_all", *arguments) as job:
-                    try:
-                        outcome.blame(where, job.result(60 + 5 * share))
-                    except JobFailed as failure:
-                        outcome.blame(f"{where}, after {job.lines[-1:]}", [str(failure)])
-                    outcome.rounds += sum("trial" in line for line in job.lines)
+        for number, ((backend, style), operation) in enumerate(itertools.product(pairs, operations)):
+            if outcome.hopeless:
+                break
+            where = f"{operation}, {style} on {backend}"
+            arguments = (name, str(folder / "store"), backend, style, operation, share, number)
+            with nest.job("tests.torture.cancel:strike_all", *arguments) as job:
+                try:
+                    outcome.blame(where, job.result(60 + 5 * (share or 400)))
+                except JobFailed as failure:
+                    outcome.blame(f"{where}, after {job.lines[-1:]}", [str(failure)])
+                struck = [line for line in job.lines if "trial" in line]
+                outcome.rounds += len(struck)
+                there += struck[0]["of"] if struck else 0
+    outcome.notes.append("every one" if outcome.rounds == there else f"a sample of {there:,} points and moments")
     return outcome
 
 
-def strike_all(report: Report, name: str, path: str, backend: str, style: str, operation: str, most: int) -> list[str]:
+def sample(count: int, most: int, number: int) -> list[int]:
+    """Up to `most` of the points 1 … `count`, spread out; all with 0.
+
+    The last is among them where there are several; where there is one it is another for each `number`, so that the
+    combinations of operations and styles strike early, late and last points in turn.
+    """
+    if most == 0 or most >= count:
+        return list(range(1, count + 1))
+    shift = 1 - number * GOLDEN % 1
+    chosen = {min(count, 1 + int((at + shift) * count / most)) for at in range(most)}
+    return sorted(chosen | {count} if most > 1 else chosen)
+
+
+def strike_all(
+    report: Report, name: str, path: str, backend: str, style: str, operation: str, most: int, number: int
+) -> list[str]:
     """Count the suspensions of one run, then cancel fresh runs at up to `most` of them."""
     kind = subject(name)
     wrong: list[str] = []
     found, suspensions, _ = _trial(kind, Path(path), backend, style, operation, 0)
     wrong += [f"not cancelled: {one}" for one in found]
-    step = max(1, -(-suspensions // most))
-    for at in range(1, suspensions + 1, step):
+    for at in sample(suspensions, most, number):
         report.line(trial=at, of=suspensions)
         found, _, what = _trial(kind, Path(path), backend, style, operation, at)
         wrong += [f"at {at} of {suspensions}, {what}: {one}" for one in found]
@@ -118,8 +155,12 @@ class Trial:
         self.suspensions = 0
         self.outcome = "nothing"
         self.before = batch(SEED, 0, "mixed")
-        self.work = batch(SEED, 1, {"name": "names", "save mixed": "mixed", "stream": "stream"}.get(operation, "small"))
+        self.work = batch(SEED, 1, WORKS.get(operation, "small"))
         self.after = b"saved after a cancellation"
+        single = operation == "name"
+        self.documents = [
+            (self.work.name if single else f"many/{n}", self.work.doc) for n in range(1 if single else NAMES)
+        ]
 
     async def run(self) -> None:
         """Open, save something, run the operation and strike it; the store must go on working."""
@@ -172,7 +213,9 @@ class Trial:
             return await store.save_stream(pieces(work.blobs[0]))
         if operation == "name":
             return await store.names.put(work.name, work.doc)
-        others = {"load": self._load, "read": self._read}
+        if operation == "names":
+            return await self.kind.put_many(store, self.documents)
+        others = {"load": self._load, "read": self._read, "verify": self._verify}
         return await others[operation](store) if operation in others else await self._session()
 
     async def _load(self, store: Store) -> None:
@@ -189,29 +232,34 @@ class Trial:
         if b"".join(parts) != longest:
             self.wrong.append("wrong bytes read")
 
+    async def _verify(self, store: Store) -> None:
+        self.wrong += await self.kind.verify(store)
+
     async def _session(self) -> None:
         async with self.kind.open(self.path) as store:
             await store.save_blobs(list(self.work.blobs))
 
-    def judge_name(self, doc: Any) -> list[str]:
+    async def _judge_names(self, store: Store) -> list[str]:
         """A name has the new document or none; which of the two must fit what was said."""
-        if self.outcome == "returned" and doc != self.work.doc:
-            return ["the name was acknowledged but is not there"]
-        if self.outcome == "cancelled" and doc is not None:
-            return ["the name was cancelled but is there"]
-        return []
+        wrong = []
+        for name, wanted in self.documents:
+            try:
+                doc = (await store.names.get(name)).doc
+            except self.kind.complaints.no_name:
+                doc = None
+            if self.outcome == "returned" and doc != wanted:
+                wrong.append(f"{name} was acknowledged but is not there")
+            if self.outcome == "cancelled" and doc is not None:
+                wrong.append(f"{name} was cancelled but is there")
+        return wrong
 
     async def judge(self) -> list[str]:
         """Reopen and compare with what was said."""
         async with self.kind.open(self.path) as store:
             wrong = await _all_there(self.kind, store, self.before, "saved before")
-            if self.operation == "name":
-                try:
-                    doc = (await store.names.get(self.work.name)).doc
-                except self.kind.complaints.no_name:
-                    doc = None
-                return wrong + self.judge_name(doc)
-            if self.operation in ("load", "read"):
+            if self.operation in ("name", "names"):
+                return wrong + await self._judge_names(store)
+            if self.operation in ("load", "read", "verify"):
                 return wrong
             there = [await store.contains(key) for key in self.work.keys]
             if self.outcome == "returned":

@@ -85,7 +85,7 @@ ROWS = (
         bucket_rows.run_race, 3, 25, 500, "saves",
     ),
     Row(
-        11, "cancel", "cancellation at every await point", "0 leaks; acknowledged, invisible or CommitUncertain",
+        11, "cancel", "cancellation at await points", "0 leaks; acknowledged, invisible or CommitUncertain",
         cancel.run, 72, 400, 0, "cancellations",
     ),
     Row(
