@@ -222,6 +222,7 @@ InvalidInput
   name | A document's name that is empty, too long or no text. | Use text of 1 to 700 bytes in UTF-8.
   not-ready | A task's datastore was asked before its record was read. | `await datastore.ready()` first.
   no-stream | A piece for a blob that is not being written. | Please report it: this is a bug.
+  object-large | An object of more than 64 MiB in a bucket was read without a length. | Name its length, or read ranges.
   object-name | An object's name that could break a client or a file system. | Use the names that packhouse makes.
   object-range | A range that is not wholly within an object. | Ask `head(name)` for its size first.
   object-size | A stream had another size than it said. | Say its true size, or none.

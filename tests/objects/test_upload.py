@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import secrets
 import weakref
 from collections.abc import AsyncIterator
 
@@ -15,6 +16,8 @@ from packhouse.errors import InvalidInput
 from packhouse.objects.bucket.upload import Part, Session, Upload
 from packhouse.objects.contract import Body, Bytes, ObjectInfo, Stream
 from packhouse.objects.memory import MemoryObjects
+from tests.hostile.driving import DIALECTS, store_for
+from tests.hostile.server import Talk, hostile
 
 PART = 1 << 16
 
@@ -136,3 +139,31 @@ def test_what_the_engine_hands_over_is_held_no_longer_than_it_takes() -> None:
         gc.collect()
         assert [one() for one in alive] == [None] * 3
         upload.finish()
+
+
+@pytest.mark.parametrize("service", ["s3", "gs", "az"])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_large_object_is_read_by_whoever_names_its_length(
+    service: str, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> None:
+    monkeypatch.setattr("packhouse.objects.bucket.store.WHOLE", 1 << 20)  # of 64 MiB
+
+    def well(talk: Talk) -> None:
+        for request in talk.requests():
+            talk.send(talk.server.well(request))
+
+    body = secrets.token_bytes(1 << 20) + b"more"
+    with hostile(well, dialect=DIALECTS[service]) as server:
+        async with store_for(server, service) as store:
+            await store.put("large", body)
+            for start in (0, 3):
+                asked = len(server.requests)
+                with pytest.raises(InvalidInput, match="name the length") as caught:
+                    await store.get("large", start=start)
+                assert caught.value.kind == "object-large"
+                assert len(server.requests) == asked + 1, "asking again does not help"
+            assert (await store.get("large", length=len(body))).data == body
+            target = bytearray(len(body))
+            await store.get("large", into=memoryview(target))
+            assert target == body
+            assert (await store.get("large", start=4)).data == body[4:]

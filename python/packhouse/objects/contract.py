@@ -114,12 +114,14 @@ class ObjectStore(ABC):
         Args:
             name: the object.
             start: the first byte.
-            length: how many bytes; None for all there are from `start`.
+            length: how many bytes; None for all there are from `start`: whoever says so trusts the store with how many
+                that are, so a bucket reads 64 MiB at most.
             into: where they go: writable, contiguous, exactly `length` bytes.
 
         Raises:
             NameNotFound: there is no such object.
-            InvalidInput: the range is not wholly within the object (`object-range`).
+            InvalidInput: the range is not wholly within the object (`object-range`), or no length was named and there
+                is more than the store reads then (`object-large`).
         """
 
     @abstractmethod

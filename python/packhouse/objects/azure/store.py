@@ -12,7 +12,7 @@ from packhouse.objects.azure.blocks import WRITE_ID, Blocks
 from packhouse.objects.azure.location import decode_blob, encode_blob, parse_url
 from packhouse.objects.azure.options import AzureOptions
 from packhouse.objects.azure.requests import Requests
-from packhouse.objects.bucket.answers import Page, RangeCheck, Seen, etag_of, listed, size_of
+from packhouse.objects.bucket.answers import HeadCheck, Page, Seen, etag_of, listed, size_of
 from packhouse.objects.bucket.requests import body_size
 from packhouse.objects.bucket.store import WHOLE, BucketObjects, Condition
 from packhouse.objects.bucket.upload import Session
@@ -40,7 +40,7 @@ class AzureObjects(BucketObjects):
         super().__init__(self.requests, self.options)
 
     async def _read(
-        self, what: str, name: str, headers: dict[str, str], into: memoryview | None, check: RangeCheck | None
+        self, what: str, name: str, headers: dict[str, str], into: memoryview | None, check: HeadCheck | None
     ) -> Reply:
         headers |= self.requests.customer_key()
         return await self.requests.ask("GET", what, name, headers=headers, into=into, limit=WHOLE, check=check)

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from packhouse.errors import InvalidInput, StorageError
 from packhouse.objects.contract import ObjectInfo, check_object_name
 from packhouse.objects.http import Reply
 
-__all__ = ["Page", "RangeCheck", "Seen", "etag_of", "listed", "size_of", "time_of", "version_of"]
+__all__ = [
+    "Bounded",
+    "HeadCheck",
+    "Page",
+    "RangeCheck",
+    "Seen",
+    "etag_of",
+    "listed",
+    "size_of",
+    "time_of",
+    "version_of",
+]
 
 
 class Seen(NamedTuple):
@@ -32,6 +43,10 @@ class Page(NamedTuple):
 
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+
+
+HeadCheck: TypeAlias = Callable[[int, Mapping[str, str], int | None], None]
+"""Looks at the status, the headers and the length of a good answer before its body is read."""
 
 
 class RangeCheck:
@@ -72,6 +87,33 @@ class RangeCheck:
             raise InvalidInput(message, kind="object-range")
         if first != self._start or last - first + 1 != wanted or (length is not None and length != wanted):
             raise StorageError(f"cannot {self._what}: the answer is of another range", kind="bad-answer")
+
+
+class Bounded:
+    """Refuses an object that is too large to be read by whoever named no length; asking again would not help.
+
+    Args:
+        what: the operation, for messages.
+        most: bytes.
+        check: what else is held against the answer.
+    """
+
+    def __init__(self, what: str, most: int, check: HeadCheck | None) -> None:
+        self._what = what
+        self._most = most
+        self._check = check
+
+    def __call__(self, status: int, headers: Mapping[str, str], length: int | None) -> None:
+        """Look at the head of an answer.
+
+        Raises:
+            InvalidInput: it has more bytes (`object-large`).
+        """
+        if self._check is not None:
+            self._check(status, headers, length)
+        if length is not None and length > self._most:
+            message = f"cannot {self._what}: it has {length} bytes, and without a length at most {self._most} are read"
+            raise InvalidInput(f"{message}; name the length, or read ranges", kind="object-large")
 
 
 def etag_of(text: str) -> str:

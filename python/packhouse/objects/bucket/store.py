@@ -20,7 +20,7 @@ from packhouse.errors import (
     StorageError,
     UnsupportedStore,
 )
-from packhouse.objects.bucket.answers import Page, RangeCheck, Seen, time_of, version_of
+from packhouse.objects.bucket.answers import Bounded, HeadCheck, Page, RangeCheck, Seen, time_of, version_of
 from packhouse.objects.bucket.options import BucketOptions
 from packhouse.objects.bucket.requests import BucketRequests
 from packhouse.objects.bucket.together import together
@@ -41,7 +41,7 @@ from packhouse.objects.http import Doubt, Reply
 __all__ = ["WHOLE", "BucketObjects", "Condition", "new_write_id"]
 
 WHOLE = 64 << 20
-"""Bytes of an object that is read whole."""
+"""Bytes that are read without a length: it is the service that says how many there are."""
 _DELETED_AT_ONCE = 16
 
 
@@ -89,7 +89,7 @@ class BucketObjects(ObjectStore):
 
     @abstractmethod
     async def _read(
-        self, what: str, name: str, headers: dict[str, str], into: memoryview | None, check: RangeCheck | None
+        self, what: str, name: str, headers: dict[str, str], into: memoryview | None, check: HeadCheck | None
     ) -> Reply:
         """Ask for an object's bytes."""
 
@@ -170,8 +170,9 @@ class BucketObjects(ObjectStore):
         if start or length is not None:
             headers["range"] = f"bytes={start}-" if length is None else f"bytes={start}-{start + length - 1}"
             check = RangeCheck(what, start, length)
+        looked = Bounded(what, WHOLE, check) if length is None and into is None else check
         try:
-            reply = await self._read(what, name, headers, into, check)
+            reply = await self._read(what, name, headers, into, looked)
         except InvalidInput as error:
             if error.kind != "object-range" or length is not None:
                 raise

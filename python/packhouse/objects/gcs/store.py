@@ -13,7 +13,7 @@ import anyio
 import orjson
 
 from packhouse.errors import InvalidInput, NameConflict, NameNotFound, StorageError
-from packhouse.objects.bucket.answers import Page, RangeCheck, Seen, listed, time_of
+from packhouse.objects.bucket.answers import HeadCheck, Page, Seen, listed, time_of
 from packhouse.objects.bucket.location import Location, make_query, read_url
 from packhouse.objects.bucket.requests import body_size
 from packhouse.objects.bucket.store import WHOLE, BucketObjects, Condition
@@ -64,7 +64,7 @@ class GCSObjects(BucketObjects):
         super().__init__(self.requests, self.options)
 
     async def _read(
-        self, what: str, name: str, headers: dict[str, str], into: memoryview | None, check: RangeCheck | None
+        self, what: str, name: str, headers: dict[str, str], into: memoryview | None, check: HeadCheck | None
     ) -> Reply:
         def plain(status: int, fields: Mapping[str, str], length: int | None) -> None:
             if fields.get("x-goog-stored-content-encoding", "identity").lower() not in ("", "identity"):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, unquote_plus
 
 from packhouse.errors import StorageError
-from packhouse.objects.bucket.answers import Page, RangeCheck, Seen, etag_of, listed, size_of
+from packhouse.objects.bucket.answers import HeadCheck, Page, Seen, etag_of, listed, size_of
 from packhouse.objects.bucket.requests import body_size
 from packhouse.objects.bucket.store import WHOLE, BucketObjects, Condition
 from packhouse.objects.bucket.upload import Session
@@ -56,7 +56,7 @@ class S3Objects(BucketObjects):
         return self.quoted == quoted
 
     async def _read(
-        self, what: str, name: str, headers: dict[str, str], into: memoryview | None, check: RangeCheck | None
+        self, what: str, name: str, headers: dict[str, str], into: memoryview | None, check: HeadCheck | None
     ) -> Reply:
         headers |= self.requests.customer_key()
         return await self.requests.ask("GET", what, name, headers=headers, into=into, limit=WHOLE, check=check)
