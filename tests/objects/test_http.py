@@ -92,11 +92,15 @@ async def test_a_name_below_localhost_is_this_machine() -> None:
         options = replace(here, endpoint=f"http://some.localhost:{server.port}", http=HttpOptions(tries=1, deadline=5))
         async with S3Objects("s3://bucket", options) as store:
             await store.put("name", b"body")
-        assert server.requests[0].headers["host"] == f"some.localhost:{server.port}"
+        async with S3Objects("s3://bucket", replace(options, path_style=False)) as store:
+            await store.put("name", b"body")
+        asked = [(request.headers["host"], request.path) for request in server.requests]
+        own = f"some.localhost:{server.port}"
+        assert asked == [(own, "/bucket/name"), (f"bucket.{own}", "/name")]
         async with httpx.AsyncClient() as client, S3Objects("s3://bucket", options, client=client) as store:
             with pytest.raises(InvalidInput, match="not encrypted"):  # it asks the network where that is
                 await store.get("name")
-        assert len(server.requests) == 1
+        assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize(

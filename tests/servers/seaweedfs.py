@@ -69,6 +69,7 @@ def seaweedfs() -> Iterator[Bucket]:
                 ("poor", "poor", "poor-secret", ["Read"]),
             )
         ]
+        identities.append({"name": "anonymous", "actions": ["Read:packhouse/public*", "List:packhouse/public*"]})
         (folder / "s3.json").write_text(json.dumps({"identities": identities}))
         ports = [f"-{name}={port}" for name, port in zip(names, others, strict=False)]
         return [
