@@ -186,12 +186,13 @@ async def test_rights_to_read_are_enough_for_reading(s3_options: S3Options, anyi
 
 async def test_a_public_store_is_read_by_nobody_in_particular(s3_options: S3Options, anyio_backend: str) -> None:
     name = secrets.token_hex(4)
+    saved = {}
     for folder in ("public", "private"):
         async with packhouse.open(f"s3://packhouse/{folder}/{name}", options=s3_options) as store:
-            (saved,) = await store.save_blobs([b"small"])
+            (saved[folder],) = await store.save_blobs([b"small"])
     nobody = S3Options(endpoint=s3_options.endpoint, anonymous=True)
     async with packhouse.open(f"s3://packhouse/public/{name}", options=nobody, mode="r") as store:
-        assert await store.load(saved.key) == b"small"
+        assert await store.load(saved["public"].key) == b"small"
         assert (await store.verify()).findings == ()
     with pytest.raises(packhouse.StorageError) as caught:
         async with packhouse.open(f"s3://packhouse/private/{name}", options=nobody, mode="r"):
