@@ -30,17 +30,30 @@ def test_a_stock_client_reads_every_artifact(tmp_path: Path, drop_in: bool) -> N
     assert bool(beside) != drop_in, "the drop-in keeps one file per key, stock two"
 
 
-def test_a_foreach_of_a_hundred_tasks_ends_well(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(True, id="on, joined by stock"),
+        pytest.param(False, id="off, joined by the drop-in", marks=pytest.mark.torture),
+    ],
+)
+def test_a_foreach_of_a_hundred_tasks_is_joined_by_the_other_writer(tmp_path: Path, first: bool) -> None:
     # A hundred once: each task is a process that imports Metaflow for half a second. Other fan-outs are of two or four.
-    World(tmp_path).flow("wide", "run", "--max-workers", "4", "--max-num-splits", "200")
-    _check(tmp_path, "Wide", 103)
+    workers = ("--max-workers", "4", "--max-num-splits", "200")
+    world = World(tmp_path, drop_in=first, extra={"WIDE_BREAK": "1"})
+    assert "broken on request" in world.flow("wide", "run", *workers, fails=True)
+    (stock(tmp_path) if first else World(tmp_path)).flow("wide", "resume", *workers)
+    seen = World(tmp_path).ask(EVERYTHING % "Wide")
+    assert seen == stock(tmp_path).ask(EVERYTHING % "Wide")
+    assert [task["successful"] for task in seen.values()].count(True) == 101 + 103
+    assert verify_datastore(str(tmp_path)).hurt == []
 
 
 @pytest.mark.parametrize(
     "first",
     [
         pytest.param(True, id="on, resumed by stock"),
-        pytest.param(False, id="off, resumed by the drop-in", marks=pytest.mark.torture),
+        pytest.param(False, id="off, resumed by the drop-in"),
     ],
 )
 def test_retries_catch_cards_files_and_a_resume_by_the_other_writer(tmp_path: Path, first: bool) -> None:

@@ -1,5 +1,6 @@
-"""A foreach of many tasks and a join."""
+"""A foreach of many tasks and a join; on request a failure to resume from."""
 
+import os
 import random
 
 from metaflow import FlowSpec, Parameter, step
@@ -21,6 +22,8 @@ class Wide(FlowSpec):
 
     @step
     def join(self, inputs):
+        if os.environ.get("WIDE_BREAK"):
+            raise RuntimeError("broken on request")
         inputs = list(inputs)
         assert len(inputs) == self.width
         for number, task in enumerate(inputs):
