@@ -97,7 +97,7 @@ def test_stock_runs_a_step_of_a_run_that_the_drop_in_began(tmp_path: Path) -> No
     assert verify_datastore(str(tmp_path)).hurt == []
 
 
-def test_the_oldest_metaflow_that_works_writes_what_the_newest_reads(tmp_path: Path) -> None:
+def test_the_oldest_metaflow_that_is_supported_writes_what_the_newest_reads(tmp_path: Path) -> None:
     old = oldest(tmp_path)
     old.flow("linear")
     assert not list((tmp_path / ".metaflow/Linear/data").rglob("*_meta")), "the drop-in was not active"

@@ -91,7 +91,7 @@ def stock(folder: Path) -> World:
 
 
 def oldest(folder: Path, *, drop_in: bool = True) -> World:
-    """The oldest Metaflow that works, with the drop-in."""
+    """The oldest Metaflow that is supported, with the drop-in: the page says why it is that one."""
     return World(folder, drop_in=drop_in, python=_VENVS / "oldest" / "bin" / "python")
 
 

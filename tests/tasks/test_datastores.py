@@ -293,3 +293,35 @@ def test_the_sync_facade_serialises_in_the_callers_thread(tmp_path: Path) -> Non
         task.done()
         assert flow.get_task_datastore("1", "step", "1")["a"] == 1
     assert threads == [threading.current_thread()]
+
+
+async def test_every_artifact_is_loaded_by_the_locator_in_its_record(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a locator spares a load is in tests/blobs/test_requests.py; here, that each load has one."""
+    asked: list[Any] = []
+    many, into = packhouse.BlobStore.load_blobs, packhouse.BlobStore.load_into
+
+    def load_blobs(self: packhouse.BlobStore, keys: Any, **options: Any) -> Any:
+        asked.extend(keys := list(keys))
+        return many(self, keys, **options)
+
+    async def load_into(self: packhouse.BlobStore, key: Any, *arguments: Any, **options: Any) -> Any:
+        asked.append(key)
+        return await into(self, key, *arguments, **options)
+
+    values = {"small": b"x" * 3_000, "large": np.arange(500_000.0), "other": "y" * 2_000_000}
+    async with FlowDataStore("Flow", ds_root=folder) as flow:
+        origin = await written(flow, values)
+        clone = await flow.get_task_datastore("2", "step", "1", attempt=0, mode="w")
+        await clone.init_task()
+        await clone.clone(origin)
+        await clone.done()
+    monkeypatch.setattr(packhouse.BlobStore, "load_blobs", load_blobs)
+    monkeypatch.setattr(packhouse.BlobStore, "load_into", load_into)
+    async with FlowDataStore("Flow", ds_root=folder) as flow:
+        for run in ("1", "2"):
+            task = await flow.get_task_datastore(run, "step", "1")
+            assert len([name async for name, _ in task.load_artifacts(values)]) == 3
+    assert len(asked) == 6
+    assert all(key.locator for key in asked)
