@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Literal, TypeAlias
 
@@ -12,8 +13,9 @@ from google.oauth2.credentials import Credentials
 
 from packhouse.objects.azure import AzureObjects, AzureOptions
 from packhouse.objects.bucket import BucketObjects
+from packhouse.objects.contract import ObjectInfo
 from packhouse.objects.gcs import GCSObjects, GCSOptions
-from packhouse.objects.http import Call, HttpOptions, Transport
+from packhouse.objects.http import HttpOptions, Transport
 from packhouse.objects.s3 import S3Objects, S3Options
 from tests.hostile import google, microsoft
 from tests.hostile.behaviours import Behaviour, Case
@@ -93,18 +95,44 @@ def client_for(carrier: Carrier) -> Any:
 
 
 def _time(store: BucketObjects) -> list[float]:
-    """Measure each request with all its tries; the slowest one is kept in what is returned."""
+    """Measure each verb; what the slowest took beyond what its bytes and names may take is kept in what is returned."""
     slowest = [0.0]
-    client = store._asking.client
-    fetch = client.fetch
+    rate = store._asking.client.options.slowest
 
-    async def timed(call: Call, *arguments: Any) -> Any:
-        started = time.monotonic()
-        allowed = (call.size + sum(len(buffer) for buffer in call.body)) / client.options.slowest
-        try:
-            return await fetch(call, *arguments)
-        finally:
-            slowest[0] = max(slowest[0], time.monotonic() - started - allowed)
+    def note(started: float, size: float) -> None:
+        slowest[0] = max(slowest[0], time.monotonic() - started - size / rate)
 
-    client.fetch = timed  # type: ignore[method-assign, assignment] # measured where it is
+    def timed(verb: Callable[..., Awaitable[Any]], size_of: Callable[..., int]) -> Callable[..., Awaitable[Any]]:
+        async def measured(*arguments: Any, **more: Any) -> Any:
+            started = time.monotonic()
+            try:
+                return await verb(*arguments, **more)
+            finally:
+                note(started, size_of(*arguments, **more))
+
+        return measured
+
+    def listing(told: Callable[..., AsyncIterator[ObjectInfo]]) -> Callable[..., AsyncIterator[ObjectInfo]]:
+        async def measured(*arguments: Any) -> AsyncIterator[ObjectInfo]:
+            started, count = time.monotonic(), 0
+            try:
+                async for info in told(*arguments):
+                    yield info
+                    count += 1
+            finally:
+                note(started, count * 4096)
+
+        return measured
+
+    sizes: dict[str, Callable[..., int]] = {
+        "get": lambda _, length=0, **__: length or 0,
+        "put": lambda _, body: memoryview(body).nbytes,
+        "put_if": lambda _, body, **__: len(body),
+        "delete": lambda names: len(list(names)) * 4096,
+        "head": lambda _: 0,
+        "copy": lambda *_: 0,
+    }
+    for name, size_of in sizes.items():
+        setattr(store, name, timed(getattr(store, name), size_of))
+    store.list = listing(store.list)  # type: ignore[method-assign] # measured where it is
     return slowest

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+
 from packhouse.errors import CommitUncertain, NameConflict
 from tests.hostile.behaviour import NAME, Case, always, behaviour
-from tests.hostile.server import Talk, answer
+from tests.hostile.server import Behave, Talk, answer
 
 
 def _lost_after(talk: Talk) -> None:
@@ -129,6 +133,43 @@ async def an_upload_completed_but_not_answered(case: Case) -> None:
     assert info.size == 9 << 20
 
 
+def _stalls_everything(talk: Talk) -> None:
+    for _ in talk.requests():
+        talk.stall()
+
+
+@behaviour(_stalls_everything)
+async def a_conditional_write_that_is_never_answered(case: Case) -> None:
+    error = await case.refused(case.store.put_if(NAME, b"ours", version=None), "put-uncertain")
+    assert isinstance(error, CommitUncertain), "what became of it is not known"
+
+
+def _stalls_parts(talk: Talk) -> None:
+    for request in talk.requests():
+        if "partNumber" in request.query or request.method == "DELETE":
+            talk.stall()
+            return
+        talk.send(talk.server.well(request))
+
+
+@behaviour(_stalls_parts, "s3")
+async def parts_and_their_removal_that_are_never_answered(case: Case) -> None:
+    await case.refused(case.store.put(NAME, bytes(9 << 20)), "deadline")
+
+
+def _one_by_one(talk: Talk) -> None:
+    for request in talk.requests():
+        talk.server.over.wait(0.3)
+        left = b"<Error><Key>%s</Key><Code>InternalError</Code></Error>"
+        body = b"".join(left % b"n%d" % number for number in range(20)) if "delete" in request.query else b""
+        talk.send(answer(200, b"<DeleteResult>%s</DeleteResult>" % body))
+
+
+@behaviour(_one_by_one, "s3")
+async def many_answers_each_of_which_is_in_time(case: Case) -> None:
+    await case.refused(case.store.delete(f"n{number}" for number in range(20)), "deadline")
+
+
 def _deaf(talk: Talk) -> None:
     if talk.head() is not None:
         talk.stall()
@@ -166,6 +207,30 @@ async def a_list_that_never_ends(case: Case) -> None:
     await case.refused(_listed(case), "bad-answer")
 
 
+def _ever_new_tokens(talk: Talk) -> None:
+    for _ in talk.requests():
+        token = b"%d" % len(talk.server.requests)
+        talk.send(
+            answer(200, PAGE.replace(b"same", token) + talk.server.told.get("names", b"") + b"</ListBucketResult>")
+        )
+
+
+@behaviour(_ever_new_tokens, "s3")
+async def a_list_of_ever_new_pages_without_a_name(case: Case) -> None:
+    await case.refused(_listed(case), "deadline")
+
+
+@behaviour(_ever_new_tokens, "s3")
+async def a_list_of_ever_more_names(case: Case) -> None:
+    entry = b"<Contents><Key>%d</Key><Size>1</Size><LastModified>2026-01-01T00:00:00Z</LastModified></Contents>"
+    case.server.told["names"] = b"".join(entry % number for number in range(1000))
+    type(case.store).most_listed, most = 20_000, case.store.most_listed
+    try:
+        await case.refused(_listed(case), "bad-answer")
+    finally:
+        type(case.store).most_listed = most
+
+
 ENTRY = b"<ListBucketResult><Contents><Key>%s</Key><Size>1</Size><LastModified>2026-01-01T00:00:00Z</LastModified>"
 
 
@@ -188,6 +253,30 @@ def _busy(talk: Talk) -> None:
             talk.send(answer(503, b"<Error><Code>SlowDown</Code></Error>", retry_after="0"))
         else:
             talk.send(talk.server.well(request))
+
+
+def _resting(told: Callable[[], str]) -> Behave:
+    def serve(talk: Talk) -> None:
+        for request in talk.requests():
+            if talk.server.told.setdefault("began", now := time.monotonic()) == now:
+                talk.send(answer(503, b"<Error><Code>SlowDown</Code></Error>", retry_after=told()))
+            else:
+                talk.server.told.setdefault("rested", time.monotonic() - talk.server.told["began"])
+                talk.send(talk.server.well(request))
+
+    return serve
+
+
+@behaviour(_resting(lambda: "1"))
+async def seconds_that_the_service_wants_to_rest(case: Case) -> None:
+    await case.store.put(NAME, b"in the end")
+    assert case.server.told["rested"] >= 0.95
+
+
+@behaviour(_resting(lambda: formatdate(time.time() + 1.9, usegmt=True)))  # cut to whole seconds
+async def a_time_until_which_the_service_wants_to_rest(case: Case) -> None:
+    await case.store.put(NAME, b"in the end")
+    assert case.server.told["rested"] >= 0.8
 
 
 @behaviour(_busy)
@@ -220,7 +309,8 @@ async def a_copy_of_ever_more_steps(case: Case) -> None:
 
 @behaviour(always(answer(503, b"", retry_after="3600")))
 async def a_retry_after_beyond_the_deadline(case: Case) -> None:
-    await case.refused(case.read(), "deadline", "throttled")
+    await case.refused(case.read(), "deadline")
+    assert len(case.server.requests) == 1, "it was not left alone"
 
 
 @behaviour(always(answer(500, b"<Error><Code>InternalError</Code></Error>")))

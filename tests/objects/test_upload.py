@@ -6,6 +6,7 @@ import gc
 import secrets
 import weakref
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -16,8 +17,10 @@ from packhouse.errors import InvalidInput
 from packhouse.objects.bucket.upload import Part, Session, Upload
 from packhouse.objects.contract import Body, Bytes, ObjectInfo, Stream
 from packhouse.objects.memory import MemoryObjects
-from tests.hostile.driving import DIALECTS, store_for
-from tests.hostile.server import Talk, hostile
+from packhouse.objects.s3 import S3Objects
+from tests.hostile.driving import DIALECTS, options_for, store_for
+from tests.hostile.server import hostile
+from tests.objects.test_http import well
 
 PART = 1 << 16
 
@@ -148,10 +151,6 @@ async def test_a_large_object_is_read_by_whoever_names_its_length(
 ) -> None:
     monkeypatch.setattr("packhouse.objects.bucket.store.WHOLE", 1 << 20)  # of 64 MiB
 
-    def well(talk: Talk) -> None:
-        for request in talk.requests():
-            talk.send(talk.server.well(request))
-
     body = secrets.token_bytes(1 << 20) + b"more"
     with hostile(well, dialect=DIALECTS[service]) as server:
         async with store_for(server, service) as store:
@@ -167,3 +166,17 @@ async def test_a_large_object_is_read_by_whoever_names_its_length(
             await store.get("large", into=memoryview(target))
             assert target == body
             assert (await store.get("large", start=4)).data == body[4:]
+
+
+async def test_a_deadline_counts_the_time_of_the_service_not_that_of_who_makes_the_stream() -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            await anyio.sleep(0.5)
+            yield bytes(4 << 20)
+
+    with hostile(well) as server:
+        chosen = options_for(server)
+        http = replace(chosen.http, deadline=1.0, slowest=1 << 30)
+        async with S3Objects("s3://bucket", replace(chosen, http=http)) as store:
+            info = await store.put("name", Stream(slowly()))
+    assert info.size == 12 << 20

@@ -5,8 +5,6 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import anyio
-
 from packhouse.errors import StorageError
 from packhouse.objects.azure.blocks import WRITE_ID, Blocks
 from packhouse.objects.azure.location import decode_blob, encode_blob, parse_url
@@ -18,7 +16,7 @@ from packhouse.objects.bucket.store import WHOLE, BucketObjects, Condition
 from packhouse.objects.bucket.upload import Session
 from packhouse.objects.bucket.xml import Element, parse
 from packhouse.objects.contract import Bytes, ObjectInfo
-from packhouse.objects.http import Doubt, Reply
+from packhouse.objects.http import Doubt, Reply, current
 
 __all__ = ["AzureObjects"]
 
@@ -90,7 +88,8 @@ class AzureObjects(BucketObjects):
         return Page([info for info in entries if info is not None], page.get("NextMarker"))
 
     async def _copy(self, what: str, source: str, target: str) -> bool:
-        began, size = anyio.current_time(), (await self.head(source)).size
+        operation = current(self.options.http)
+        operation.allow((await self.look(source)).info.size)
         headers = {"x-ms-copy-source": self.requests.source(source), **self.requests.writing()}
         if self.options.customer_key is not None:
             return False
@@ -101,8 +100,7 @@ class AzureObjects(BucketObjects):
                 raise
             return False  # the service may not read the source on our behalf
         while reply.headers.get("x-ms-copy-status") == "pending":
-            self.check_time(what, began, size)
-            await anyio.sleep(_COPIES_SECONDS)
+            await operation.pause(_COPIES_SECONDS)
             reply = await self._head(what, target)
         if reply.headers.get("x-ms-copy-status") != "success":
             raise StorageError(f"cannot {what}: the service gave up", kind="service-failed")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import secrets
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from types import TracebackType
 from typing import ClassVar, NamedTuple, Self
-
-import anyio
 
 from packhouse.errors import (
     CommitUncertain,
@@ -36,13 +34,15 @@ from packhouse.objects.contract import (
     check_range,
     check_target,
 )
-from packhouse.objects.http import Doubt, Reply
+from packhouse.objects.http import Doubt, Operation, Reply, current
 
 __all__ = ["WHOLE", "BucketObjects", "Condition", "new_write_id"]
 
 WHOLE = 64 << 20
 """Bytes that are read without a length: it is the service that says how many there are."""
 _DELETED_AT_ONCE = 16
+_MOST_LISTED = 50_000_000
+"""Names: more than any store of packs has."""
 
 
 class Condition(NamedTuple):
@@ -67,6 +67,8 @@ class BucketObjects(ObjectStore):
 
     version_field: ClassVar[str] = "etag"
     """The header that tells an object's version."""
+    most_listed: ClassVar[int] = _MOST_LISTED
+    """Names after which a list is given up."""
     unchecked: ClassVar[str] = "damage on the way in shows when the bytes are read"
     """What it means that a service takes a wrong checksum."""
 
@@ -158,6 +160,14 @@ class BucketObjects(ObjectStore):
         self, name: str, *, start: int = 0, length: int | None = None, into: memoryview | None = None
     ) -> Fetched:
         check_object_name(name)
+        with self._one_operation():
+            return await self._get(name, start, length, into)
+
+    def _one_operation(self) -> AbstractContextManager[Operation]:
+        """Hold all requests within to one deadline."""
+        return Operation(self._asking.client.options).begun()
+
+    async def _get(self, name: str, start: int, length: int | None, into: memoryview | None) -> Fetched:
         if length == 0 or start < 0 or (length is not None and length < 0):
             return await self._get_nothing(name, start, length)
         if into is not None:
@@ -182,7 +192,7 @@ class BucketObjects(ObjectStore):
 
     async def _get_nothing(self, name: str, start: int, length: int | None) -> Fetched:
         """Answer for an empty range, which no service can be asked for; refuse one that is not within."""
-        info = await self.head(name)
+        info = (await self.look(name)).info
         count = check_range(info.size, start, length, name)
         if count:
             raise StorageError(f"cannot read {name} of {self.url}: it changed meanwhile", kind="bad-answer")
@@ -191,15 +201,20 @@ class BucketObjects(ObjectStore):
     async def put(self, name: str, body: Body) -> ObjectInfo:
         check_object_name(name)
         what, part = f"write {name} of {self.url}", self._options.part_size
-        if isinstance(body, Stream) or memoryview(body).nbytes > part:
-            return await Upload(self._session(what, name), name, part).run(body)
-        return await self._write(what, name, [body])
+        with self._one_operation():
+            if isinstance(body, Stream) or memoryview(body).nbytes > part:
+                return await Upload(self._session(what, name), name, part).run(body)
+            return await self._write(what, name, [body])
 
     async def put_if(self, name: str, body: Bytes, *, version: str | None) -> ObjectInfo:
         check_object_name(name)
         lacking = f"cannot write {name} of {self.url} on a condition: the service has no conditional writes"
         if not self._options.conditional_writes:
             raise UnsupportedStore(lacking, kind="conditional-writes")
+        with self._one_operation():
+            return await self._put_if(name, body, version, lacking)
+
+    async def _put_if(self, name: str, body: Bytes, version: str | None, lacking: str) -> ObjectInfo:
         write_id, doubt = new_write_id(), Doubt()
         what = f"write {name} of {self.url} on a condition"
         try:
@@ -218,6 +233,7 @@ class BucketObjects(ObjectStore):
         """Find out whether a conditional write whose answer was lost is what is there now."""
         if not doubt.any:
             raise failure from cause
+        current(self._options.http).keep_last_words()
         try:
             seen = await self.look(name)
         except NameNotFound:
@@ -239,6 +255,7 @@ class BucketObjects(ObjectStore):
         Raises:
             PackhouseError: it is not: `failure`.
         """
+        current(self._options.http).keep_last_words()
         try:
             seen = await self.look(name)
         except NameNotFound:
@@ -249,10 +266,12 @@ class BucketObjects(ObjectStore):
 
     async def delete(self, names: Iterable[str]) -> None:
         checked = list(dict.fromkeys(check_object_name(name) for name in names))
-        if len(checked) == 1:
-            await self._remove_one(checked[0])
-        elif checked:
-            await self._remove_many(checked)
+        with self._one_operation() as operation:
+            operation.allow(names=len(checked))
+            if len(checked) == 1:
+                await self._remove_one(checked[0])
+            elif checked:
+                await self._remove_many(checked)
 
     async def _remove_one(self, name: str) -> None:
         try:
@@ -263,23 +282,28 @@ class BucketObjects(ObjectStore):
     async def list(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
         check_object_name(prefix, prefix=True)
         what = f"list {prefix or 'all'} of {self.url}"
+        operation = Operation(self._asking.client.options)
         seen: set[str] = set()
-        marker = ""
+        marker, count = "", 0
         while True:
-            page = await self._page(what, prefix, marker)
+            with operation.begun():
+                page = await self._page(what, prefix, marker)
+            operation.allow(names=len(page.found))
+            count += len(page.found)
             for info in page.found:
                 if info.name.startswith(prefix):
                     yield info
             marker = page.next
             if not marker:
                 return
-            if marker in seen:
+            if marker in seen or count > self.most_listed:
                 raise StorageError(f"cannot {what}: the list does not go on", kind="bad-answer")
             seen.add(marker)
 
     async def head(self, name: str) -> ObjectInfo:
         check_object_name(name)
-        return (await self.look(name)).info
+        with self._one_operation():
+            return (await self.look(name)).info
 
     async def look(self, name: str) -> Seen:
         """Tell about an object, and which write made it."""
@@ -288,22 +312,8 @@ class BucketObjects(ObjectStore):
     async def copy(self, source: str, target: str) -> bool:
         check_object_name(source)
         check_object_name(target)
-        return await self._copy(f"copy {source} to {target} of {self.url}", source, target)
-
-    def check_time(self, what: str, began: float, size: int) -> None:
-        """Hold what the service does by itself, asked again and again, to the deadline of one operation.
-
-        Args:
-            what: the operation, for messages.
-            began: by the event loop's clock.
-            size: bytes it is about, as far as that is known.
-
-        Raises:
-            StorageError: it takes too long (`deadline`).
-        """
-        http = self._options.http
-        if anyio.current_time() - began > http.deadline + size / http.slowest:
-            raise StorageError(f"cannot {what}: it did not end within its deadline", kind="deadline")
+        with self._one_operation():
+            return await self._copy(f"copy {source} to {target} of {self.url}", source, target)
 
     async def uploads(self, prefix: str = "") -> Sequence[tuple[str, str]]:
         """Tell the uploads in parts that are under way or were left behind: name and id.

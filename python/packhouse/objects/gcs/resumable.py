@@ -18,7 +18,7 @@ from packhouse.objects.bucket.upload import Part, Session
 from packhouse.objects.contract import Bytes, ObjectInfo
 from packhouse.objects.gcs.hashing import Hash
 from packhouse.objects.gcs.options import GRAIN
-from packhouse.objects.http import Call, Doubt, Reply
+from packhouse.objects.http import Call, Doubt, Reply, current
 
 if TYPE_CHECKING:
     from packhouse.objects.gcs.store import GCSObjects
@@ -154,6 +154,7 @@ class Resumable(Session):
 
     async def abort(self) -> None:
         with anyio.move_on_after(_ABORT_SECONDS, shield=True):
+            current(self._store.options.http).keep_last_words()
             try:
                 if self._address and self._done is None:
                     await self._requests.ask("DELETE", f"end: {self._what}", url=self._address)

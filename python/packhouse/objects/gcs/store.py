@@ -9,7 +9,6 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar
 
-import anyio
 import orjson
 
 from packhouse.errors import InvalidInput, NameConflict, NameNotFound, StorageError
@@ -23,7 +22,7 @@ from packhouse.objects.gcs.hashing import Hash
 from packhouse.objects.gcs.options import GCSOptions
 from packhouse.objects.gcs.requests import Requests
 from packhouse.objects.gcs.resumable import Resumable
-from packhouse.objects.http import Doubt, Reply
+from packhouse.objects.http import Doubt, Reply, current
 
 __all__ = ["GCSObjects", "parse_url"]
 
@@ -181,7 +180,6 @@ class GCSObjects(BucketObjects):
         query = dict(requests.writing())
         if requests.options.kms_key is not None:
             query = {"destinationKmsKeyName": requests.options.kms_key}
-        began = anyio.current_time()
         while True:
             url = requests.url_of(source, None) + path
             url += f"?{make_query(query)}" if query else ""
@@ -193,7 +191,8 @@ class GCSObjects(BucketObjects):
             if not token or token == query.get("rewriteToken"):
                 raise StorageError(f"cannot {what}: the service does not go on", kind="bad-answer")
             size = str(found.get("objectSize", ""))
-            self.check_time(what, began, int(size) if re.fullmatch("[0-9]{1,15}", size) else 0)
+            if "rewriteToken" not in query and re.fullmatch("[0-9]{1,15}", size):
+                current(self.options.http).allow(int(size))
             query["rewriteToken"] = str(token)
 
     async def put_damaged(self, name: str, body: Bytes) -> None:

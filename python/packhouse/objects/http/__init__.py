@@ -7,7 +7,19 @@ again what can be tried again, and bounds what is in flight. Both know nothing o
 from packhouse.objects.http.bodies import Buffers
 from packhouse.objects.http.calls import Call, Doubt, Fault, Reply
 from packhouse.objects.http.client import HttpClient
+from packhouse.objects.http.operation import Operation, current
 from packhouse.objects.http.options import HttpOptions
 from packhouse.objects.http.transport import Transport
 
-__all__ = ["Buffers", "Call", "Doubt", "Fault", "HttpClient", "HttpOptions", "Reply", "Transport"]
+__all__ = [
+    "Buffers",
+    "Call",
+    "Doubt",
+    "Fault",
+    "HttpClient",
+    "HttpOptions",
+    "Operation",
+    "Reply",
+    "Transport",
+    "current",
+]

@@ -23,6 +23,7 @@ from packhouse.objects.http.bodies import Buffers
 from packhouse.objects.http.calls import Call, Fault, Judge, Reply, Sign, Signed
 from packhouse.objects.http.gate import Budget, Gate
 from packhouse.objects.http.hedging import Outcome, hedged
+from packhouse.objects.http.operation import current
 from packhouse.objects.http.options import HttpOptions
 from packhouse.objects.http.pools import LIMIT, connections_of
 from packhouse.objects.http.quiet import hushed
@@ -83,13 +84,14 @@ class HttpClient:
         """Send a call until there is an answer.
 
         Raises:
-            PackhouseError: the judge's error, or what the network did; within the deadline in any case.
+            PackhouseError: the judge's error, or what the network did; within the operation's deadline in any case.
         """
         self._check(call.url)
-        patience = self.options.deadline + self._at_slowest(call)
+        operation = current(self.options)
+        operation.allow(_size_of(call))
         last: PackhouseError | None = None
         try:
-            with anyio.fail_after(patience):
+            with operation.waiting() as left, anyio.fail_after(left):
                 for number in range(1, self.options.tries + 1):
                     if number > 1 and call.renew is not None:
                         renewed = await call.renew()
@@ -108,7 +110,8 @@ class HttpClient:
                     await anyio.sleep(max(backoff, wait))
         except TimeoutError as error:
             reason = f" (last: {last})" if last is not None else ""
-            message = f"cannot {call.what}: no answer within {patience:.0f} s{reason}; try again, or raise the deadline"
+            within = f"within {operation.patience:.0f} s"
+            message = f"cannot {call.what}: no answer {within}{reason}; try again, or raise the deadline"
             raise StorageError(message, kind="deadline") from (last or error)
         raise last or AssertionError
 
@@ -127,15 +130,17 @@ class HttpClient:
         async with self.gate.slot():
             started = time.monotonic()
             signed = await sign(call)
-            with anyio.move_on_after(self.options.answer + self._at_slowest(call)) as scope:
+            with anyio.move_on_after(self.options.answer + _size_of(call) / self.options.slowest) as scope:
                 try:
                     reply = await self._send(call, signed, scope)
                 except Exception as error:  # noqa: BLE001 - the one door: whatever a client raises
                     fault = self._explain(error, call)
                     _log.debug("%s %s: %s", call.method, call.what, fault.error.kind)
                     return fault, 0.0
+                except anyio.get_cancelled_exc_class():
+                    call.doubt.any = True
+                    raise
             if scope.cancelled_caught:
-                call.doubt.any = True
                 message = f"cannot {call.what}: the answer did not come in time; try again, or raise the deadline"
                 return Fault(StorageError(message, kind="deadline"), again=True), 0.0
             _log.debug("%s %s: %d, %.0f ms", call.method, call.what, reply.status, 1e3 * (time.monotonic() - started))
@@ -187,10 +192,6 @@ class HttpClient:
             call.doubt.any = True
         return Fault(trouble.error, again=trouble.again)
 
-    def _at_slowest(self, call: Call) -> float:
-        """Return the seconds that a call's bytes may take."""
-        return (call.size + sum(memoryview(buffer).nbytes for buffer in call.body)) / self.options.slowest
-
     def _check(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme == "http" and not self._stays_here(parts.hostname or "") and not self.options.plain_http:
@@ -200,6 +201,11 @@ class HttpClient:
     def _stays_here(self, host: str) -> bool:
         """Say whether a host is this machine: of `*.localhost` our transport makes sure, others ask the network."""
         return host in _LOOPBACK or (host.endswith(".localhost") and self._transport is not None)
+
+
+def _size_of(call: Call) -> int:
+    """Return the bytes that go and come."""
+    return call.size + sum(memoryview(buffer).nbytes for buffer in call.body)
 
 
 def _context(ca: str | None) -> Any:

@@ -18,11 +18,11 @@ class HttpOptions:
     """What may be chosen about HTTP. A pickle of it has the proxy without its user and password.
 
     Attributes:
-        deadline: seconds that one operation takes at most, all its tries together, beyond what its bytes take at
-            `slowest`.
+        deadline: seconds that one verb (read, write, list …) waits for the service at most, all its requests and tries
+            together, beyond what its bytes take at `slowest`; a name that is listed or deleted counts as 4 KiB.
         answer: seconds that one try takes at most, beyond what its bytes take at `slowest`.
         slowest: bytes per second; what is slower is given up.
-        tries: how often an operation is tried at most.
+        tries: how often a request is tried at most.
         hedge: seconds after which a read whose answer has not begun is sent a second time, and the first good answer
             counts; None: never. What that and tries again cost together stays below a tenth of what goes well.
         concurrency: requests in flight at most; fewer while the service throttles.

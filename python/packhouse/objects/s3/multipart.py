@@ -12,7 +12,7 @@ from packhouse.objects.bucket.store import new_write_id
 from packhouse.objects.bucket.upload import Part, Session
 from packhouse.objects.bucket.xml import escape, parse
 from packhouse.objects.contract import Bytes, ObjectInfo
-from packhouse.objects.http import Doubt
+from packhouse.objects.http import Doubt, current
 from packhouse.objects.s3.guarding import guard
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class Multipart(Session):
 
     async def abort(self) -> None:
         with anyio.move_on_after(_ABORT_SECONDS, shield=True):
+            current(self._store.options.http).keep_last_words()
             try:
                 what = f"remove the parts of {self._name} of {self._store.url}"
                 await self._requests.ask("DELETE", what, self._name, query={"uploadId": self._upload_id})

@@ -16,7 +16,7 @@ from packhouse.objects.bucket.store import WHOLE, BucketObjects, Condition
 from packhouse.objects.bucket.upload import Session
 from packhouse.objects.bucket.xml import Element, escape, parse
 from packhouse.objects.contract import Bytes, ObjectInfo, check_object_name
-from packhouse.objects.http import Doubt, Reply
+from packhouse.objects.http import Doubt, Reply, current
 from packhouse.objects.s3.location import parse_url
 from packhouse.objects.s3.multipart import WRITE_ID, Multipart
 from packhouse.objects.s3.options import S3Options
@@ -142,8 +142,10 @@ class S3Objects(BucketObjects):
     async def _copy(self, what: str, source: str, target: str) -> bool:
         headers = self.requests.writing() | self.requests.customer_key(source=True)
         headers["x-amz-copy-source"] = self.requests.place.source(source)
-        if (await self.head(source)).size > _LARGEST_COPY:
+        size = (await self.look(source)).info.size
+        if size > _LARGEST_COPY:
             return False
+        current(self.options.http).allow(size)
         await self.requests.ask("PUT", what, target, headers=headers, hidden=True)
         return True
 
@@ -157,17 +159,19 @@ class S3Objects(BucketObjects):
         start = self.requests.location.prefix
         what = f"list the uploads of {self.url}"
         query = {"uploads": "", "prefix": start + prefix}
-        found: tuple[tuple[str, str], ...] = ()
-        while True:
-            page = parse((await self.requests.ask("GET", what, query=query, hidden=True)).body, what)
-            for each in page.all("Upload"):
-                key = each.get("Key")
-                if key.startswith(start):
-                    found += ((key[len(start) :], each.get("UploadId")),)
-            marker = (page.get("NextKeyMarker"), page.get("NextUploadIdMarker"))
-            if page.get("IsTruncated") != "true" or marker == (query.get("key-marker"), query.get("upload-id-marker")):
-                return found
-            query |= {"key-marker": marker[0], "upload-id-marker": marker[1]}
+        found: list[tuple[str, str]] = []
+        with self._one_operation() as operation:
+            while True:
+                page = parse((await self.requests.ask("GET", what, query=query, hidden=True)).body, what)
+                keys = [(each.get("Key"), each.get("UploadId")) for each in page.all("Upload")]
+                ours = [(key[len(start) :], upload) for key, upload in keys if key.startswith(start)]
+                operation.allow(names=len(ours))
+                found += ours
+                marker = (page.get("NextKeyMarker"), page.get("NextUploadIdMarker"))
+                told = (query.get("key-marker"), query.get("upload-id-marker"))
+                if page.get("IsTruncated") != "true" or marker == told or len(found) > self.most_listed:
+                    return tuple(found)
+                query |= {"key-marker": marker[0], "upload-id-marker": marker[1]}
 
 
 def _entry(element: Element, start: str, what: str, *, decoded: bool) -> ObjectInfo | None:
