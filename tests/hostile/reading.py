@@ -192,7 +192,7 @@ async def interim_answers_without_an_end(case: Case) -> None:
 
 @behaviour(always(answer(200, b"", content_length=str(1 << 40))))
 async def a_length_of_a_terabyte(case: Case) -> None:
-    await case.refused(case.read(), "bad-answer")
+    await case.refused(case.read(), "object-large")
 
 
 @behaviour(always(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nabcdef"))
