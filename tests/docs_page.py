@@ -25,6 +25,7 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 RUNNABLE = {"python", "console"}
+_COMMAND = re.compile(r"^(?:\$ )?(?:make|python|packhouse|pip|cargo|export|npm) ", re.MULTILINE)
 SHELLS = {"sh", "bash", "shell", "py"}
 
 
@@ -36,6 +37,12 @@ class Block:
     code: str
     line: int
     excuse: str | None
+
+    @property
+    def unclear(self) -> bool:
+        """Whether it looks like commands to type, and neither is run nor says why not."""
+        commands = self.language in SHELLS or (not self.language and _COMMAND.search(self.code) is not None)
+        return commands and self.excuse is None
 
 
 def blocks_of(text: str) -> Iterator[Block]:

@@ -6,12 +6,13 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from scripts import errors_table
-from tests.docs_page import RUNNABLE, SHELLS, blocks_of
+from tests.docs_page import RUNNABLE, blocks_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")] + sorted(
@@ -46,8 +47,7 @@ def run(arguments: list[str], folder: Path, **more: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_code_copied_from_a_page_works(page: Path, tmp_path: Path) -> None:
     blocks = list(blocks_of(page.read_text("utf-8")))
-    unclear = [block for block in blocks if block.language in SHELLS and block.excuse is None]
-    assert not unclear, "a shell block is run as `console`, or says `<!-- not run: why -->`"
+    assert not any(block.unclear for block in blocks), "a shell block is run as `console`, or says `<!-- not run: why -->`"
     if any(block.language in RUNNABLE and block.excuse is None for block in blocks):
         run(["-m", "tests.docs_page", str(page)], tmp_path / "reader")
 
@@ -65,6 +65,37 @@ def test_the_page_of_errors_lists_every_kind() -> None:
     path = ROOT / "docs" / "errors.md"
     text = path.read_text("utf-8")
     assert errors_table.page(text) == text, "run `python -m scripts.errors_table`"
+
+
+def test_commands_without_a_language_are_commands_too() -> None:
+    page = "```\nmake bench\n```\n\n```\nstore.json\n```\n\n<!-- not run: takes an hour -->\n```\nmake bench\n```\n"
+    assert [block.unclear for block in blocks_of(page)] == [True, False, False]
+
+
+def targets() -> list[tuple[str, str]]:
+    """Find what the pages of the reference are generated from."""
+    pages = sorted((ROOT / "docs" / "reference").glob("*.md"))
+    return [
+        (page.name, name)
+        for page in pages
+        for name in re.findall(r"^::: ([\w.]+)$", page.read_text("utf-8"), re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize(("page", "name"), targets())
+def test_the_reference_is_of_what_is_there_and_says_what_it_is(page: str, name: str) -> None:
+    found = import_module(name)
+    assert found.__doc__, f"{page}: {name} says nothing of itself"
+    for public in found.__all__:
+        assert getattr(found, public) is not None, f"{name}.{public}"
+
+
+def test_every_page_of_the_reference_is_found_and_says_what_is_public() -> None:
+    site, stability = ((ROOT / name).read_text("utf-8") for name in ("mkdocs.yml", "docs/stability.md"))
+    assert targets()
+    for page, name in targets():
+        assert f": reference/{page}\n" in site
+        assert f"`{name}`" in stability
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
