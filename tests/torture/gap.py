@@ -21,6 +21,8 @@ TICK = 0.001
 BUSY = 0.002
 """A machine whose loop waits so long for two hashing threads has other work to do."""
 BLOB = 4 << 20
+FEW, GENEROUS_P99, GENEROUS_MOST = 64, 0.050, 0.500
+"""Fewer are saved where other tests run beside it: only a loop that stands still for long is found there."""
 
 
 def run(name: str, *, rounds: int, seed: int = 18) -> Outcome:
@@ -34,15 +36,18 @@ def run(name: str, *, rounds: int, seed: int = 18) -> Outcome:
         except JobFailed as failure:
             outcome.violations.append(str(failure))
             return outcome
-    outcome.notes.append(f"p99 {p99 * 1e3:.1f} ms, max {most * 1e3:.1f} ms")
-    outcome.notes.append(f"the same machine hashing only: p99 {p99_alone * 1e3:.1f} ms, max {most_alone * 1e3:.1f} ms")
     # What other processes and native threads take from the loop anyway is not the store's doing.
     busy = p99_alone > BUSY
-    if busy:
+    p99_bound, most_bound = (P99, MOST) if not busy else (max(P99, 2 * p99_alone), max(MOST, 5 * most_alone))
+    if rounds < FEW:
+        p99_bound, most_bound = max(p99_bound, GENEROUS_P99), max(most_bound, GENEROUS_MOST)
+    elif busy:  # first, because the table shows the first two: the goal in it is not the one that was applied
         outcome.notes.append("the machine was busy: held against twice the p99 and five times the maximum it has alone")
-    if p99 > (max(P99, 2 * p99_alone) if busy else P99):
+    outcome.notes.append(f"p99 {p99 * 1e3:.1f} ms, max {most * 1e3:.1f} ms")
+    outcome.notes.append(f"the same machine hashing only: p99 {p99_alone * 1e3:.1f} ms, max {most_alone * 1e3:.1f} ms")
+    if p99 > p99_bound:
         outcome.violations.append(f"p99 of the event-loop gap is {p99 * 1e3:.1f} ms")
-    if most > (max(MOST, 5 * most_alone) if busy else MOST):
+    if most > most_bound:
         outcome.violations.append(f"the longest event-loop gap is {most * 1e3:.1f} ms")
     return outcome
 
