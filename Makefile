@@ -115,18 +115,19 @@ format: .venv/.deps ## Format all sources
 # --- what it does ------------------------------------------------------------------------------------------------
 
 demo: build ## The main job on real data: save, save again, edit, load, compare
-	python -m examples.demo
+	python -m examples.demo $(DEMO_ARGS)
 
-bench: build .venv/.group-bench .venv/.metaflow ## Measure against peers and the machine's limits
-	python -m benches $(BENCH_ARGS)
+# Without BENCH_ARGS everything is measured, and the figures go where they are quoted.
+bench: build .venv/.group-bench .venv/.metaflow .venv/.servers ## Measure against peers and the machine's limits
+	python -m benches $(or $(BENCH_ARGS),--publish)
 
-scorecard: build ## Print the reliability rows and write them into README.md (FULL=1 for full counts)
+scorecard: build .venv/.servers ## Print the reliability rows and write them into README.md (FULL=1 for full counts)
 	python -m tests.scorecard --write $(if $(FULL),--full)
 
-torture: build .venv/.metaflow ## The long rounds: kills, power loss, faults
+torture: build .venv/.metaflow .venv/.servers ## The long rounds: kills, power loss, faults
 	python -m pytest -m torture --timeout 0 $(PYTEST_ARGS)
 
-mutants: build ## Planted bugs, each of which a test must catch
+mutants: build .venv/.metaflow .venv/.servers ## Planted bugs, each of which a test must catch
 	python -m tests.mutants
 
 fuzz: .venv/.deps ## Feed the parsers damaged bytes (SECONDS_EACH=60)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benches import cases, engine_hooks, machine, peers, runner
-from benches.report import picture, readme, table
+from benches.report import picture, publish, readme, table
 from benches.results import Results
 from benches.scale import SCALES
 
@@ -45,6 +45,9 @@ def main() -> int:
     if asked.readme is not None:
         readme.write(results, asked.readme)
         console.print(f"written into {asked.readme}")
+    if asked.publish:
+        for path in publish.write(results, Path()):
+            console.print(f"written: {path}")
     if not outcomes:
         console.print("nothing was measured")
         return 1
@@ -96,9 +99,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, default=_RESULTS / "results.json", help="where the raw results go")
     parser.add_argument("--svg", type=Path, help="where the picture goes")
     parser.add_argument("--readme", type=Path, help="a README in which the figures are replaced")
+    parser.add_argument("--publish", action="store_true", help="put a full run's figures into the repository's pages")
     parser.add_argument("--scratch", type=Path, default=_RESULTS, help="a folder on the disk to measure")
     parser.add_argument("--show", type=Path, metavar="JSON", help="measure nothing, show earlier results")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.publish and asked.scale != "full":
+        parser.error(f"--publish takes a full run, not a {asked.scale} one")
+    return asked
 
 
 if __name__ == "__main__":

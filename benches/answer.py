@@ -7,6 +7,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+_LONGEST = 400
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,3 +24,11 @@ def answering() -> Iterator[dict[str, object]]:
         answer.write(json.dumps(told))
     finally:
         answer.close()
+
+
+def in_one_line(error: BaseException, *, without: str) -> str:
+    """Tell an error in one line: of a group the first, of several lines all, and never where the scratch folder is."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    said = " ".join(f"{type(error).__name__}: {error}".split()).replace(without, "…")
+    return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 2]} …"

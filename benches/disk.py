@@ -8,7 +8,28 @@ import fcntl
 import os
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from benches.measure import lap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def write_files(folder: Path, contents: Sequence[bytes]) -> float:
+    """Make a file of each, durably and each whole or not at all, and tell the seconds: with two syncs for all of them.
+
+    They are written under other names and synced, renamed and synced again.
+    """
+    folder.mkdir()
+    with lap() as spent:
+        for number, content in enumerate(contents):
+            (folder / f"{number}.new").write_bytes(content)
+        sync_file_system(folder)
+        for number in range(len(contents)):
+            (folder / f"{number}.new").rename(folder / f"{number}")
+        sync_file_system(folder)
+    return spent.seconds
 
 
 class Usage(NamedTuple):

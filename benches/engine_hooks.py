@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[1]
-_BENCHES = ("cut", "index", "bucket")
+_BENCHES = ("cut", "index", "bucket", "names")
 _BUILT = "engine-benches.json"
 
 
@@ -48,6 +48,11 @@ def cut_seconds_a_byte(scratch: Path, sample: bytes) -> float | None:
 def lookups(scratch: Path, folder: Path, *, chunks: int) -> dict[str, float] | None:
     """Generate an index of so many chunks in a folder, and measure look-ups in it."""
     return _run(scratch, "index", str(chunks), folder=folder)
+
+
+def flat_names(scratch: Path, folder: Path, *, names: int) -> dict[str, float] | None:
+    """Make so many names under one prefix in a folder, and measure a scan of them."""
+    return _run(scratch, "names", str(names), folder=folder)
 
 
 def cold_bucket(scratch: Path, folder: Path, *, chunks: int) -> dict[str, float] | None:

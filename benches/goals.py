@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 _BUDGET_MIB = 64
 """The default byte budget of a store."""
+_LOAD_TO_LIMIT = 0.7
+"""Of the slower of reading from the page cache and hashing on two threads."""
+_IMPORT_MS = 80
+"""Of `import packhouse`, beyond bare Python."""
+_OPEN_MS, _LOOKUP_MIB = 10, 64
+"""Of 10 million chunks, whose index is 700 MB: "opened in milliseconds, in bounded memory"."""
 _LARGE, _LARGE_OVER_TLS = 0.9, 0.5
 """Of obstore's speed with large blobs in a bucket: its client is native."""
 
@@ -87,11 +93,17 @@ def _load(results: Results) -> Iterator[Verdict]:
         if _kind(variant) in data.COMPRESSIBLE:
             continue
         value = _to_limit(results, variant, "load_mbs", "load_limit_mbs")
-        yield Verdict("verified load ÷ limit", variant, value, 0.7, at_least=True)
+        yield Verdict("verified load ÷ limit", variant, value, _LOAD_TO_LIMIT, at_least=True)
         if variant.endswith("/10KiB"):
             best = results.best_peer("batch", variant, "load_mbs")
             ahead = _to_peer(results, variant, best, "load_mbs")
             yield Verdict(f"verified load ÷ best peer ({best or 'none'})", variant, ahead, 2, at_least=True)
+
+
+def _import(results: Results) -> Iterator[Verdict]:
+    for variant in results.variants("reopen"):
+        value = results.median("reopen", variant, OURS, "import_ms")
+        yield Verdict("import packhouse, beyond bare Python (ms)", variant, value, _IMPORT_MS, at_least=False)
 
 
 def _second_version(results: Results) -> Iterator[Verdict]:
@@ -126,6 +138,10 @@ def _lookups(results: Results) -> Iterator[Verdict]:
     for variant in results.variants("lookups"):
         value = results.median("lookups", variant, OURS, "lookups_per_second")
         yield Verdict("look-ups a second", variant, value, 1e6, at_least=True)
+        opened, memory = (results.median("lookups", variant, OURS, what) for what in ("open_seconds", "resident_kib"))
+        milliseconds, mebibytes = (None if opened is None else opened * 1e3, None if memory is None else memory / 1024)
+        yield Verdict("open that index (ms)", variant, milliseconds, _OPEN_MS, at_least=False)
+        yield Verdict("memory of the look-ups (MiB)", variant, mebibytes, _LOOKUP_MIB, at_least=False)
 
 
 def _names(results: Results) -> Iterator[Verdict]:
@@ -134,6 +150,9 @@ def _names(results: Results) -> Iterator[Verdict]:
         page = results.median("names", variant, OURS, "page_max_ms")
         yield Verdict("names put a second, one batch", variant, puts, 15_000, at_least=True)
         yield Verdict("page of 1,000 names (ms, largest)", variant, page, 20, at_least=False)
+    for variant in results.variants("names-flat"):
+        scan = results.median("names-flat", variant, OURS, "scan_seconds")
+        yield Verdict("one scan of a flat prefix of a million names (s)", variant, scan, 1, at_least=False)
 
 
 def _tasks(results: Results) -> Iterator[Verdict]:
@@ -148,6 +167,9 @@ def _tasks(results: Results) -> Iterator[Verdict]:
         )
         if shape == "10KiB":
             yield Verdict("task artifacts, load ÷ Metaflow", variant, load, 4, at_least=True)
+        elif kind not in data.COMPRESSIBLE:
+            value = results.ratio(case, variant, (OURS, "load_mbs"), (MACHINE, "load_limit_mbs"))
+            yield Verdict("task artifacts, load ÷ limit", variant, value, _LOAD_TO_LIMIT, at_least=True)
         if shape == "256MiB":
             added = results.median(case, variant, OURS, "version_percent")
             yield Verdict("second version, 1 % changed: % added", variant, added, 2, at_least=False)
@@ -178,6 +200,9 @@ def _metaflow(results: Results) -> Iterator[Verdict]:
         yield Verdict("--datastore packhouse ÷ stock Metaflow: first save", variant, save, goal, at_least=True)
         if small:
             yield Verdict("--datastore packhouse ÷ stock Metaflow: load", variant, load, 4, at_least=True)
+        elif kind not in data.COMPRESSIBLE:
+            value = results.ratio("metaflow", variant, (PACKED, "load_mbs"), (MACHINE, "load_limit_mbs"))
+            yield Verdict("--datastore packhouse, load ÷ limit", variant, value, _LOAD_TO_LIMIT, at_least=True)
         for what in ("save", "load"):
             rise = results.median("metaflow", variant, DROP_IN, f"{what}_mib")
             yield Verdict(
@@ -240,6 +265,7 @@ _JUDGES: tuple[Callable[[Results], Iterator[Verdict]], ...] = (
     _first_save,
     _save_again,
     _load,
+    _import,
     _second_version,
     _aged,
     _memory,

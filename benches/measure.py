@@ -5,6 +5,9 @@ from __future__ import annotations
 import ctypes
 import gc
 import resource
+import statistics
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +44,20 @@ def _cpu_seconds() -> float:
 def megabytes_a_second(size: int, seconds: float) -> float:
     """Tell a speed in MB/s (10**6 bytes)."""
     return size / seconds / 1e6
+
+
+def import_ms(package: str, *, times: int) -> float:
+    """Tell what importing a package adds to the start of bare Python: new processes of both in turn, their medians."""
+    _process_ms(f"import {package}")  # its files are read and compiled once
+    pairs = [(_process_ms("pass"), _process_ms(f"import {package}")) for _ in range(times)]
+    bare, importing = zip(*pairs, strict=True)
+    return statistics.median(importing) - statistics.median(bare)
+
+
+def _process_ms(statement: str) -> float:
+    with lap() as spent:
+        subprocess.run([sys.executable, "-c", statement], check=True)
+    return spent.seconds * 1e3
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from benches import peers
 from benches.task import Outcome, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
 
@@ -23,6 +23,10 @@ class Spread:
     low: float
     high: float
     rounds: int
+
+    def extremes(self, digits: int = 0) -> str:
+        """Tell the lowest and the highest, to stand behind the median; nothing of a single round."""
+        return "" if self.rounds == 1 else f" ({self.low:,.{digits}f}–{self.high:,.{digits}f})"
 
 
 @dataclass(frozen=True)
@@ -90,10 +94,17 @@ class Results:
         found = {peer: median for peer in others if (median := self.median(case, variant, peer, metric)) is not None}
         return max(found, key=found.__getitem__) if found else None
 
+    def of(self, cases: Collection[str]) -> Results:
+        """Return the same run with some of its cases."""
+        return replace(self, outcomes=[outcome for outcome in self.outcomes if outcome.task.case in cases])
+
     def write(self, path: Path) -> None:
-        """Write the raw results."""
+        """Write the raw results, without the folders of the machine they were measured on."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        told = asdict(self)
+        for outcome in told["outcomes"]:
+            outcome["task"]["folder"] = ""
+        path.write_text(json.dumps(told, indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Results:

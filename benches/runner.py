@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).resolve().parents[1]
 _REST = 3
 """After many small files were deleted, the disk gets so many times the usual patience."""
+_LAST = 300
+"""Characters to keep of what a dead worker printed."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,8 @@ def _run_task(plan: Plan, task: Task) -> Outcome:
     # Some peers' threads abort when the interpreter ends; what was measured before stands. Ours may not.
     if worker.returncode == 0 or (answer and task.peer != peers.OURS):
         return Outcome.from_answer(task, seconds, answer)
-    last = noise.strip().splitlines()[-1:] or [f"ended with {worker.returncode}"]
-    return Outcome(task, seconds, error=last[0])
+    last = " ".join(noise.split())[-_LAST:]  # it died without an answer: the end of what it printed
+    return Outcome(task, seconds, error=f"ended with {worker.returncode}: {last}".replace(str(plan.scratch), "…"))
 
 
 def _end(worker: subprocess.Popen[str]) -> None:

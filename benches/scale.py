@@ -54,6 +54,7 @@ class Scale:
     hedged_reads: int
     names: int
     name_prefixes: int
+    flat_names: int
 
     def shape(self, name: str) -> Shape:
         """Find a shape by its name."""
@@ -88,7 +89,8 @@ FULL = Scale(
     bucket_chunks=100_000_000,
     hedged_reads=4_000,
     names=10_000,
-    name_prefixes=10,
+    name_prefixes=100,
+    flat_names=1_000_000,
 )
 
 QUICK = Scale(
@@ -118,6 +120,7 @@ QUICK = Scale(
     hedged_reads=1_000,
     names=10_000,
     name_prefixes=2,
+    flat_names=100_000,
 )
 
 TINY = Scale(
@@ -147,6 +150,7 @@ TINY = Scale(
     hedged_reads=50,
     names=200,
     name_prefixes=2,
+    flat_names=1_000,
 )
 
 SCALES = {scale.name: scale for scale in (FULL, QUICK, TINY)}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 
 import anyio
 
 from benches import cases, peers
-from benches.answer import answering
+from benches.answer import answering, in_one_line
 from benches.cases.contract import Metrics, Setting
 from benches.scale import SCALES
 from benches.task import Task
@@ -37,6 +38,9 @@ def main() -> None:
             told["metrics"] = anyio.run(measure, task)
         except NotImplementedError as error:
             told["error"] = f"not offered: {error}"
+        except Exception as error:  # noqa: BLE001 - whatever a library raises: a figure is missing, and the results say why
+            traceback.print_exc()
+            told["error"] = in_one_line(error, without=str(Path(task.folder).parent))
 
 
 if __name__ == "__main__":

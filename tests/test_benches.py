@@ -12,10 +12,12 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
-from benches import data, peers
+from benches import cases, data, peers
+from benches.answer import in_one_line
+from benches.cases.metaflow import check_mode
 from benches.delaying import delayed
 from benches.goals import verdicts
-from benches.report import readme
+from benches.report import publish, readme
 from benches.results import Results
 from benches.task import Outcome, Task
 from tests.hostile.server import Talk, answer, hostile
@@ -58,6 +60,36 @@ def test_a_bench_run_ends_with_figures_and_a_picture(tmp_path: Path) -> None:
     assert results.ratio("batch", "random/10KiB", (peer, "save_mbs"), (peers.MACHINE, "save_limit_mbs"))
     assert ET.parse(picture).getroot().tag.endswith("svg")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("scratch-")] == []
+
+
+_BUCKETS = {"bucket", "google", "azure", "static"}  # each has tests of its own below
+_BESIDE_STOCK = ("metaflow", "loop-gap")
+
+
+def _measured(tmp_path: Path, *arguments: str) -> Results:
+    ended = _bench(tmp_path, *arguments)
+    results = Results.read(tmp_path / "r.json")
+    for outcome in results.outcomes:
+        assert not outcome.error or outcome.error.startswith("not offered"), (outcome, ended.stderr)
+        assert outcome.task.folder == "", "raw figures are published: they do not tell folders of the machine"
+    return results
+
+
+def test_every_case_on_this_machine_can_be_measured(tmp_path: Path) -> None:
+    local = [name for name in cases.NAMES if name not in (*_BUCKETS, *_BESIDE_STOCK)]
+    results = _measured(tmp_path, "--variants", "random/10KiB", "--peers", peers.OURS, "--cases", *local)
+    assert {outcome.task.case for outcome in results.outcomes} == set(local)
+    measured = {one.task.case for one in results.outcomes if one.metrics and one.task.peer == peers.OURS}
+    assert set(local) - measured == {"lookups", "cold-bucket", "names-flat"}, "these need Rust benches, not built here"
+
+
+def test_the_cases_beside_stock_metaflow_can_be_measured(tmp_path: Path) -> None:
+    chosen = [name for name in (peers.OURS, peers.DROP_IN, peers.PACKED) if peers.why_not(name) is None]
+    asked = ["--variants", "random/4MiB", "--peers", *chosen, "--cases", *_BESIDE_STOCK]
+    results = _measured(tmp_path, *asked)
+    for name in chosen:
+        case = "loop-gap" if name == peers.OURS else "metaflow"
+        assert results.rounds(case, "random/4MiB", name, "load_p99_ms" if case == "loop-gap" else "load_mbs"), name
 
 
 @pytest.mark.parametrize(
@@ -228,7 +260,12 @@ def test_what_was_measured_beside_stock_metaflow_is_told_on_its_page(tmp_path: P
         {},
         {},
         [
-            outcome("json/4MiB", "metaflow", save_mbs=100.0, load_mbs=300.0),
+            outcome("json/4MiB", "metaflow", save_mbs=100.0, again_mbs=50.0, load_mbs=300.0, save_mib=9, load_mib=8),
+            outcome("random/10KiB", peers.MACHINE, files_per_second=4_000.0),
+            outcome("random/10KiB", "metaflow", files_per_second=500.0),
+            outcome("random/10KiB", peers.DROP_IN, files_per_second=2_000.0),
+            outcome("random/4MiB", peers.MACHINE, load_limit_mbs=1_000.0),
+            outcome("random/4MiB", peers.PACKED, load_mbs=400.0),
             outcome("json/4MiB", peers.DROP_IN, save_mbs=700.0, load_mbs=450.0),
             outcome("flow/100", "metaflow", flow_seconds=50.0),
             outcome("flow/100", peers.PACKED, flow_seconds=60.0),
@@ -238,8 +275,69 @@ def test_what_was_measured_beside_stock_metaflow_is_told_on_its_page(tmp_path: P
     page.write_text("before <!-- bench:begin -->\nold\n<!-- bench:end --> after")
     readme.write(results, page)
     said = page.read_text()
-    assert "| json/4MiB | 100, 300 | **700** (7.00 ×), **450** (1.50 ×) | –, – |" in said
-    assert "| a flow with a foreach of 100, seconds | 50.0 | – | **60.0** (1.20 ×) |" in said
+    assert "| json/4MiB | 100, 50, 300 | **700** (7.00 ×), –, **450** (1.50 ×) | –, –, – |" in said
+    assert "| json/4MiB | 9, 8 | –, – | –, – |" in said
+    assert "| flow/100 | 50.0 | – | **60.0** (1.20 ×) |" in said
+    assert "| random/10KiB | 500 (0.12 of the limit) | **2,000** (4.00 ×, 0.50 of the limit) | – | 4,000 |" in said
+    assert "--datastore packhouse, load ÷ limit, random/4MiB: 0.40 (goal ≥ 0.7)" in said
     assert "drop-in ÷ stock Metaflow: load, json/4MiB: 1.50 (goal ≥ 1.8)" in said
     assert "old" not in said
     assert "| blobs |" not in said
+
+
+def test_a_full_run_is_published_where_it_is_quoted(tmp_path: Path) -> None:
+    def outcome(case: str, variant: str, peer: str, number: int, **metrics: float) -> Outcome:
+        return Outcome(Task(case, variant, peer, number, "full", "/a/folder/of/the/machine"), 1.0, metrics)
+
+    outcomes = [
+        *(outcome("batch", "random/4MiB", peers.OURS, number, save_mbs=600.0 + 10 * number) for number in range(3)),
+        outcome("lookups", "", peers.OURS, 0, lookups_per_second=9e5, open_seconds=0.02, resident_kib=20 << 10),
+        outcome("reopen", "", peers.OURS, 0, import_ms=90.0),
+        outcome("names-flat", "", peers.OURS, 0, scan_seconds=1.5),
+        outcome("metaflow", "json/4MiB", peers.DROP_IN, 0, save_mbs=700.0),
+        outcome("bucket", "near/4MiB", peers.BUCKET, 0, save_mbs=70.0),
+    ]
+    machine: dict[str, str | int | float] = {
+        "date": "2026-11-22", "cores": 2, "processor": "one", "file_system": "ext4", "memory_gib": 8,
+    }  # fmt: skip
+    results = Results("full", machine, {}, {}, outcomes)
+    pages = [tmp_path / name for name in ("README.md", "docs/howto/metaflow.md", "docs/howto/buckets.md")]
+    for page in pages:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text("<!-- bench:begin -->\nold\n<!-- bench:end -->")
+    written = list(publish.write(results, tmp_path))
+    assert {*pages, tmp_path / "docs/benchmarks.svg"} < set(written)
+    readme_says, metaflow_says, buckets_say = (page.read_text() for page in pages)
+    assert "**610** (600–620)" in readme_says
+    assert "look-ups a second, all: 900,000.00 (goal ≥ 1e+06)" in readme_says
+    assert "open that index (ms), all: 20.00 (goal ≤ 10)" in readme_says
+    assert "import packhouse, beyond bare Python (ms), all: 90.00 (goal ≤ 80)" in readme_says
+    assert "one scan of a flat prefix of a million names (s), all: 1.50 (goal ≤ 1)" in readme_says
+    assert "| json/4MiB |" in metaflow_says
+    assert "610" not in metaflow_says
+    assert "| near/4MiB |" in buckets_say
+    assert "/a/folder" not in (tmp_path / "benches/results/2026-11-22.json").read_text()
+    assert Results.read(tmp_path / "benches/results/2026-11-22.json").median(
+        "bucket", "near/4MiB", peers.BUCKET, "save_mbs"
+    )
+    with pytest.raises(ValueError, match="full"):
+        list(publish.write(Results("quick", machine, {}, {}, outcomes), tmp_path))
+
+
+def test_an_error_of_several_lines_is_told_in_one() -> None:
+    inside = RuntimeError("Generic {\n    status: 507,\n    path: /scratch/store,\n}")
+    said = in_one_line(ExceptionGroup("several", [ExceptionGroup("more", [inside])]), without="/scratch")
+    assert said == "RuntimeError: Generic { status: 507, path: …/store, }"
+
+
+def test_a_flow_kept_by_another_than_it_says_is_no_figure(tmp_path: Path) -> None:
+    blob = tmp_path / ".metaflow" / "Wide" / "data" / "ab" / "abc"
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(b"x")
+    check_mode(peers.DROP_IN, tmp_path)
+    with pytest.raises(RuntimeError, match=peers.DROP_IN):
+        check_mode("metaflow", tmp_path)
+    blob.with_name("abc_meta").write_bytes(b"{}")
+    check_mode("metaflow", tmp_path)
+    with pytest.raises(RuntimeError, match="metaflow"):
+        check_mode(peers.DROP_IN, tmp_path)

@@ -1,4 +1,4 @@
-"""The cases, in the order they run: many small files before anything big, the one with the most files at the end."""
+"""The cases, in the order they run: many small files before anything big, those with the most files at the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 _MODULES = {
     "single": "single",
     "reopen": "reopen",
-    "names": "names",
     "batch": "batch",
     "metaflow": "metaflow",
     "insert": "insert",
@@ -29,6 +28,8 @@ _MODULES = {
     "task-listing": "task_listing",
     "lookups": "lookups",
     "aged": "aged",
+    "names": "names",
+    "names-flat": "names_flat",
 }
 
 NAMES = tuple(_MODULES)

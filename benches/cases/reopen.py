@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from benches import data, peers
 from benches.cases.contract import Case, Column, Metrics, Setting
+from benches.measure import import_ms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,9 +28,12 @@ async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
     await peer.open()
     keys = await peer.save_durably(data.blobs("random", count=min(_BLOBS, setting.scale.names), size=_SIZE))
     try:
-        return _reopen(setting, peers.name_of(peer_class), peer.folder, keys[len(keys) // 2])
+        metrics = _reopen(setting, peers.name_of(peer_class), peer.folder, keys[len(keys) // 2])
     finally:
         await peer.close()
+    if peer.distributions and not peer.outside:
+        metrics["import_ms"] = import_ms(peer.distributions[0], times=setting.scale.reopenings)
+    return metrics
 
 
 async def limit(setting: Setting) -> Metrics:

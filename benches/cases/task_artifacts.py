@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benches import data, disk, peers
+from benches.cases.batch_limits import batch_limits
 from benches.cases.contract import Case, Column, Metrics, Setting
 from benches.measure import MemoryPeak, lap, megabytes_a_second
 from benches.peers import flows
@@ -71,6 +72,17 @@ async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
     return metrics
 
 
+async def limit(setting: Setting) -> Metrics:
+    """Measure those of the case `batch` for what is stored as it is; what was compressed is also decompressed.
+
+    Raises:
+        NotImplementedError: for other data.
+    """
+    if setting.variant.partition("/")[0] in data.COMPRESSIBLE:
+        raise NotImplementedError("no limit counts what it takes to decompress")
+    return await batch_limits(setting)
+
+
 def _value(kind: str, blob: bytes) -> Any:
     if kind == "random":
         return blob
@@ -126,12 +138,13 @@ CASE = Case(
         Column("save_mbs", "save"),
         Column("durable_mbs", "save, durable"),
         Column("again_mbs", "again"),
-        Column("load_mbs", "load"),
+        Column("load_mbs", "load", limit="load_limit_mbs"),
         Column("save_mib", "save MiB"),
         Column("load_mib", "load MiB"),
         Column("version_percent", "2nd version, % added", 1),
     ),
     run=run,
+    limit=limit,
     variants=lambda scale: scale.batches,
     many_files=lambda variant: variant.endswith("/10KiB"),
     only=flows.NAMES,

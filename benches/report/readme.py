@@ -17,8 +17,13 @@ BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 _COLUMNS = (("save_mbs", "save_limit_mbs"), ("again_mbs", "hash2_mbs"), ("load_mbs", "load_limit_mbs"))
 
 
-def write(results: Results, readme: Path) -> None:
+def write(results: Results, readme: Path, *, judged: Results | None = None) -> None:
     """Replace what stands between the markers.
+
+    Args:
+        results: what is shown.
+        readme: where.
+        judged: what the goals are counted of, if that is more.
 
     Raises:
         ValueError: the file has no markers.
@@ -28,11 +33,11 @@ def write(results: Results, readme: Path) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{readme.name} has no place for the figures: {BEGIN} … {END}")
-    readme.write_text(f"{before}{BEGIN}\n{markdown(results)}{END}{after}")
+    readme.write_text(f"{before}{BEGIN}\n{markdown(results, judged or results)}{END}{after}")
 
 
-def markdown(results: Results) -> str:
-    """Make the table, MB/s as medians, ratios round by round."""
+def markdown(results: Results, judged: Results) -> str:
+    """Make the table, MB/s as medians with the lowest and the highest, ratios round by round."""
     lines = []
     if results.variants("batch"):
         lines += ["| blobs | durable save, MB/s | save again | verified load |", "| --- | --- | --- | --- |"]
@@ -40,7 +45,7 @@ def markdown(results: Results) -> str:
         cells = [_cell(results, variant, metric, limit) for metric, limit in _COLUMNS]
         lines.append(f"| {variant} | {' | '.join(cells)} |")
     lines += ["", *metaflow.tables(results), *buckets.tables(results)]
-    verdicts = goals.verdicts(results)
+    verdicts = goals.verdicts(judged)
     met = sum(verdict.met is True for verdict in verdicts)
     missed = [verdict for verdict in verdicts if verdict.met is False]
     lines += [f"Of {met + len(missed)} goals {met} were met. Missed:", ""]
@@ -55,17 +60,17 @@ def markdown(results: Results) -> str:
     kind = ", ".join(str(told.get(what)) for what in ("processor", "cores", "memory_gib", "file_system"))
     note = " A peer's save counts with the sync it needs to be durable; its load verifies nothing, or a CRC."
     rounds = 1 + max((outcome.task.round for outcome in results.outcomes), default=0)
-    often = "one round" if rounds == 1 else f"medians of {rounds} rounds"
+    often = "one round" if rounds == 1 else f"medians (lowest–highest) of at most {rounds} rounds"
     where = f"{told.get('date')}; processor, cores, GiB, file system: {kind}"
     lines += ["", f"Scale `{results.scale}`, {often}, {where}.{note if results.variants('batch') else ''}"]
     return "\n".join(lines) + "\n"
 
 
 def _cell(results: Results, variant: str, metric: str, limit: str) -> str:
-    mine = results.median("batch", variant, OURS, metric)
+    mine = results.spread("batch", variant, OURS, metric)
     if mine is None:
         return "–"
-    said = [f"**{mine:,.0f}**"]
+    said = [f"**{mine.median:,.0f}**{mine.extremes()}"]
     to_limit = results.ratio("batch", variant, (OURS, metric), (MACHINE, limit))
     if to_limit is not None:
         said.append(f"{to_limit:.2f} × limit")

@@ -93,10 +93,7 @@ def _cell(results: Results, case: Case, variant: str, peer: str, column: Column)
 
 
 def _figure(spread: Spread, column: Column) -> str:
-    text = f"{spread.median:,.{column.digits}f}"
-    if spread.rounds > 1:
-        text += f" ({spread.low:,.{column.digits}f} to {spread.high:,.{column.digits}f})"
-    return text
+    return f"{spread.median:,.{column.digits}f}{spread.extremes(column.digits)}"
 
 
 def _goal_table(judged: list[Verdict], scale: str) -> Table:

@@ -24,7 +24,7 @@ from examples.demo.report import Report
 INSERTED = 1024
 
 
-async def main(folder: Path, megabytes: int, rounds: int) -> None:
+async def main(folder: Path, megabytes: int, rounds: int, readme: Path | None) -> None:
     """Run all steps; an AssertionError means that something did not come back as it was."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "store").mkdir(parents=True)
@@ -53,6 +53,8 @@ async def main(folder: Path, megabytes: int, rounds: int) -> None:
 
     report.console.print()
     report.show()
+    if readme is not None:
+        report.write(readme)
     where_to_look_next(report, folder / "store")
 
 
@@ -200,5 +202,6 @@ if __name__ == "__main__":
     parser.add_argument("--folder", type=Path, default=Path("build/demo"), help="where to work; it is emptied first")
     parser.add_argument("--megabytes", type=int, default=150, help="how much of the installed packages to save")
     parser.add_argument("--rounds", type=int, default=4, help="checkpoints to train")
+    parser.add_argument("--readme", type=Path, help="a README whose table of the demo is to be of this run")
     chosen = parser.parse_args()
-    anyio.run(main, chosen.folder.resolve(), chosen.megabytes, chosen.rounds)
+    anyio.run(main, chosen.folder.resolve(), chosen.megabytes, chosen.rounds, chosen.readme)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +17,8 @@ from rich.table import Table
 import packhouse
 
 __all__ = ["Report", "Row", "disk_usage"]
+
+BEGIN, END = "<!-- demo:begin -->", "<!-- demo:end -->"
 
 
 @dataclass(slots=True)
@@ -60,6 +64,31 @@ class Report:
             row.stored = after.stored_bytes - before.stored_bytes
         self.rows.append(row)
         self.console.print(f"  {step}: {row.items:,} items, {row.size / 1e6:,.1f} MB in {row.seconds:.2f} s")
+
+    def markdown(self) -> str:
+        """Make the README's table of all rows."""
+        lines = ["| step | items | MB | dedup | compression | MB/s |", "| --- | ---: | ---: | --- | --- | ---: |"]
+        lines += [
+            f"| {row.step} | {row.items:,} | {row.size / 1e6:,.1f} | {_ratio(row.size, row.new)} "
+            f"| {_ratio(row.new, row.stored)} | {row.size / 1e6 / row.seconds:,.0f} |"
+            for row in self.rows
+        ]
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+        where = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {memory:.1f} GiB"
+        today = datetime.now(UTC).date().isoformat()
+        return "\n".join([*lines, "", f"{today}, {where}; files come from the page cache.", ""])
+
+    def write(self, page: Path) -> None:
+        """Replace what stands between a page's markers by the table.
+
+        Raises:
+            ValueError: it has no markers.
+        """
+        before, begin, rest = page.read_text("utf-8").partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not end:
+            raise ValueError(f"{page.name} has no place for the table: {BEGIN} … {END}")
+        page.write_text(f"{before}{begin}\n{self.markdown()}{end}{after}", "utf-8")
 
     def show(self) -> None:
         """Print all rows as a table."""
