@@ -47,7 +47,9 @@ def run(arguments: list[str], folder: Path, **more: str) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_code_copied_from_a_page_works(page: Path, tmp_path: Path) -> None:
     blocks = list(blocks_of(page.read_text("utf-8")))
-    assert not any(block.unclear for block in blocks), "a shell block is run as `console`, or says `<!-- not run: why -->`"
+    assert not any(block.unclear for block in blocks), (
+        "a shell block is run as `console`, or says `<!-- not run: why -->`"
+    )
     if any(block.language in RUNNABLE and block.excuse is None for block in blocks):
         run(["-m", "tests.docs_page", str(page)], tmp_path / "reader")
 

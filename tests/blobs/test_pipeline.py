@@ -188,7 +188,8 @@ async def test_nothing_is_logged_unless_asked_for(folder: Path, caplog: pytest.L
     with caplog.at_level(logging.DEBUG, "packhouse"):
         async with packhouse.open(folder) as store:
             await store.save_blobs([b"x"])
-    assert "saved 1 blobs" in caplog.text
+    assert "saved 1 blobs, " in caplog.text
+    assert "commits were waited for" in caplog.text
 
 
 async def test_a_store_handle_opens_again_after_it_was_closed(folder: Path) -> None:

@@ -66,7 +66,9 @@ async def unpack(core: Core, saved: Saved) -> list[SavedBlob]:
         else:
             await wait_out(job.ended)
             made = job.outcome()
-    _LOG.debug("saved %d blobs", count)
+    if _LOG.isEnabledFor(logging.DEBUG):
+        size, waited = sum(blob.size for blob in made), core.committer.wait_seconds
+        _LOG.debug("saved %d blobs, %d bytes; commits were waited for %.3f s since opening", count, size, waited)
     return made
 
 
