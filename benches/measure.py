@@ -50,7 +50,7 @@ def import_ms(package: str, *, times: int) -> float:
     """Tell what importing a package adds to the start of bare Python: new processes of both in turn, their medians."""
     _process_ms(f"import {package}")  # its files are read and compiled once
     pairs = [(_process_ms("pass"), _process_ms(f"import {package}")) for _ in range(times)]
-    bare, importing = zip(*pairs, strict=True)
+    bare, importing = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     return statistics.median(importing) - statistics.median(bare)
 
 
