@@ -7,6 +7,7 @@ import gzip
 import anyio
 
 from packhouse.errors import InvalidInput
+from packhouse.objects.contract import ObjectInfo
 from tests.hostile.behaviour import BODY, LOST, NAME, Case, always, behaviour
 from tests.hostile.server import Talk, answer
 
@@ -192,7 +193,13 @@ async def interim_answers_without_an_end(case: Case) -> None:
 
 @behaviour(always(answer(200, b"", content_length=str(1 << 40))))
 async def a_length_of_a_terabyte(case: Case) -> None:
-    await case.refused(case.read(), "object-large")
+    async def list_all() -> list[ObjectInfo]:
+        return [info async for info in case.store.list()]
+
+    await case.refused(case.read(), "object-large")  # as true as it may be: who wants so much names its length
+    assert len(case.server.requests) == 1
+    await case.refused(case.read_range(), "bad-answer")
+    await case.refused(list_all(), "bad-answer")
 
 
 @behaviour(always(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nabcdef"))
