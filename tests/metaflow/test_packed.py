@@ -99,8 +99,10 @@ def test_who_cannot_read_it_is_told_why(tmp_path: Path) -> None:
     off = replace(world, drop_in=False)
     assert "packhouse-metaflow is switched off" in off.flow("linear", fails=True)
     assert "invalid choice: packhouse" in stock(tmp_path).flow("linear", "--datastore", "packhouse", "run", fails=True)
-    said = world.flow("linear", "run", "--with", "batch", fails=True)
-    assert "--datastore=s3" in said, "Metaflow's own sentence: remote runners need a store that they reach"
+    # Metaflow's own sentences: remote runners need a store that they reach.
+    for runner in ("batch", "kubernetes"):
+        assert "requires --datastore=s3" in world.flow("linear", "run", "--with", runner, fails=True)
+    assert "`packhouse` is not supported" in world.flow("linear", "airflow", "create", "dag.py", fails=True)
 
 
 def test_a_damaged_artifact_is_an_error_that_names_it(tmp_path: Path) -> None:

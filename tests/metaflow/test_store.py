@@ -108,6 +108,8 @@ def test_transfers_go_both_ways(tmp_path: Path) -> None:
         there = receiver(tmp_path / f"{sender.__name__}-{receiver.__name__}")
         moved = there.save_blobs(sender(tmp_path / "a").load_blobs(keys, is_transfer=True), is_transfer=True)
         assert sorted(result.key for result in moved) == sorted(keys)
+        if receiver is ours:
+            assert not list((tmp_path / f"{sender.__name__}-ours").rglob("*_meta")), "one gzip file for each key"
         for reader in (
             make(OURS, Path(there._storage_impl.datastore_root)),
             make(STOCK, Path(there._storage_impl.datastore_root)),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class Candidate:
         make: called with a flow's name and keyword arguments, `ds_root` among them, gives a `FlowDataStore`.
         tasks: its `TaskDataStore`.
         meaning: what an exception means, in one word; None for one that means nothing here.
+        as_upstream: what to make a flow with so that its records are Metaflow's.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Candidate:
     make: Callable[..., Any]
     tasks: type
     meaning: Callable[[BaseException], str | None]
+    as_upstream: Mapping[str, Any] = field(default_factory=dict)
 
     def flow(self, name: str = "Flow", *, root: str = "one", **kwargs: Any) -> Any:
         """Make the datastore of a flow, in another root if one is named."""
@@ -141,7 +143,7 @@ def ours(root: Path) -> Iterator[Candidate]:
         return made[-1]
 
     try:
-        yield Candidate("packhouse", root, make, TaskDataStore, our_meaning)
+        yield Candidate("packhouse", root, make, TaskDataStore, our_meaning, {"serializers": "pickle"})
     finally:
         for flow in made:
             flow.close()
@@ -157,4 +159,4 @@ def ours_async(root: Path) -> Iterator[Candidate]:
             opened.enter_context(portal.wrap_async_context_manager(flow))
             return driven(portal, flow)
 
-        yield Candidate("packhouse", root, make, AsyncTask, our_meaning)
+        yield Candidate("packhouse", root, make, AsyncTask, our_meaning, {"serializers": "pickle"})

@@ -123,7 +123,7 @@ def a_metadata_provider_hears_of_what_is_done(it: Candidate) -> Any:
         def register_data_artifacts(self, run: str, step: str, task: str, attempt: int, artifacts: Any) -> None:
             heard.append((run, step, task, attempt, [(a.name, a.url, a.type, a._fields) for a in artifacts]))
 
-    flow = it.flow(metadata=Provider(), **({"serializers": "pickle"} if it.name == "packhouse" else {}))
+    flow = it.flow(metadata=Provider(), **it.as_upstream)
     it.written(flow, {"a": 1, "b": "x"}, attempt=1)
     return heard
 

@@ -127,7 +127,7 @@ def mode_d_needs_a_done_attempt_unless_allowed(it: Candidate) -> Any:
 
 @scenario
 def sizes_and_types_are_known_without_loading(it: Candidate) -> Any:
-    flow = it.flow(**({"serializers": "pickle"} if it.name == "packhouse" else {}))
+    flow = it.flow(**it.as_upstream)
     it.written(flow, {"a": [1] * 100, "b": "x" * 5000, "c": None})
     task = flow.get_task_datastore("1", "step", "1")
     return dict(task.get_artifact_sizes(["a", "b", "c"])), task.ds_metadata["info"], task.format(max_value_size=1000)
@@ -142,7 +142,7 @@ def the_size_of_an_unknown_artifact_is_a_key_error(it: Candidate) -> Any:
 
 @scenario
 def dicts_and_text_show_what_was_asked_for(it: Candidate) -> Any:
-    flow = it.flow(**({"serializers": "pickle"} if it.name == "packhouse" else {}))
+    flow = it.flow(**it.as_upstream)
     it.written(flow, {"a": 1, "_b": 2, "c": "x" * 2000})
     task = flow.get_task_datastore("1", "step", "1")
     shown = {name: str(value) for name, value in task.to_dict(max_value_size=100).items()}

@@ -102,7 +102,7 @@ class VerifiedBlobs:
         return Elsewhere(self._storage_impl, self._prefix)
 
     def _transfer(self, folder: GzipFolder, key: str, blob: bytes, meta: Any) -> Any:
-        if is_key(key) and folder.save([blob], raw=True) == [key]:
+        if is_key(key) and folder.save([blob]) == [key]:
             return self.save_blobs_result(uri=self._uri(key), key=key)
         return self._stock.save_blobs([(key, blob, meta)], is_transfer=True)[0]
 
