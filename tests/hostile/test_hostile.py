@@ -24,10 +24,10 @@ async def test_our_transport_survives_on_trio(behaviour: Behaviour, anyio_backen
     await drive(behaviour, "own")
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(("carrier", "anyio_backend"), [("own", "asyncio"), ("own", "trio"), ("httpx", "asyncio")])
 @pytest.mark.parametrize(("behaviour", "service"), OTHERS)
-async def test_other_dialects_survive(behaviour: Behaviour, service: str, anyio_backend: str) -> None:
-    await drive(behaviour, "own", service)
+async def test_other_dialects_survive(behaviour: Behaviour, service: str, carrier: Carrier, anyio_backend: str) -> None:
+    await drive(behaviour, carrier, service)
 
 
 def test_there_are_at_least_twenty_five_behaviours() -> None:

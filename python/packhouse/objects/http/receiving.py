@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from packhouse.errors import StorageError
@@ -75,11 +76,12 @@ class Receiving:
         if view is None:
             return await self._read_unknown(response)
         done = 0
-        async for piece in response.aiter_raw():
-            if done + len(piece) > len(view):
-                raise self._refuse(f"it has more bytes than the {len(view)} it said")
-            view[done : done + len(piece)] = piece
-            done += len(piece)
+        async with aclosing(response.aiter_raw()) as pieces:
+            async for piece in pieces:
+                if done + len(piece) > len(view):
+                    raise self._refuse(f"it has more bytes than the {len(view)} it said")
+                view[done : done + len(piece)] = piece
+                done += len(piece)
         if done != len(view):
             raise self._refuse(f"it ended after {done} of {len(view)} bytes")
         return view
@@ -89,10 +91,11 @@ class Receiving:
         into = self._call.into if response.status_code in _GOOD else None
         limit = self._call.limit if into is None else into.nbytes
         whole = bytearray()
-        async for piece in response.aiter_raw():
-            whole += piece
-            if len(whole) > limit:
-                raise self._refuse(f"it has more than {limit} bytes")
+        async with aclosing(response.aiter_raw()) as pieces:
+            async for piece in pieces:
+                whole += piece
+                if len(whole) > limit:
+                    raise self._refuse(f"it has more than {limit} bytes")
         if into is None:
             return memoryview(whole)
         if len(whole) != into.nbytes:

@@ -175,23 +175,25 @@ class _Incoming(httpx.AsyncByteStream):
         self._origin = origin
         self._request = request
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self  # no generator: one that is left before its end is trio's to complain of
+
+    async def __anext__(self) -> bytes:
         exchange = self._exchange
         if exchange is None:
-            return
+            raise StopAsyncIteration
         try:
-            while True:
-                with anyio.fail_after(_timeout(self._request, "read")):
-                    piece = await exchange.read_piece()
-                if not piece:
-                    return
-                yield piece
+            with anyio.fail_after(_timeout(self._request, "read")):
+                piece = await exchange.read_piece()
         except TimeoutError as error:
             raise httpx.ReadTimeout("the body came too slowly", request=self._request) from error
         except h11.RemoteProtocolError as error:
             raise httpx.RemoteProtocolError(str(error), request=self._request) from error
         except OSError as error:
             raise httpx.ReadError(str(error), request=self._request) from error
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
     async def aclose(self) -> None:
         """Keep the connection if the body was read to its end, close it otherwise."""
