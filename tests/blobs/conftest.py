@@ -40,7 +40,8 @@ def service(request: pytest.FixtureRequest) -> Service:
     """A bucket of the service that the test asks for."""
     kind = getattr(request, "param", "s3")
     root, environment = reach(kind, request)
-    options = request.getfixturevalue({"s3": "s3_options", "gs": "gcs_options", "az": "azure_options"}[kind])
+    chosen = {"s3": "s3_options", "ceph": "ceph", "gs": "gcs_options", "az": "azure_options"}
+    options = request.getfixturevalue(chosen[kind])
     return Service(root, options, environment)
 
 

@@ -17,7 +17,9 @@ ROUNDS = int(os.environ.get("ROUNDS", "2"))
 
 
 @pytest.mark.parametrize(
-    ("service", "backend"), [("s3", "asyncio"), ("gs", "trio"), ("az", "asyncio")], indirect=["service"]
+    ("service", "backend"),
+    [("s3", "asyncio"), ("ceph", "asyncio"), ("gs", "trio"), ("az", "asyncio")],
+    indirect=["service"],
 )
 @pytest.mark.timeout(120 * max(1, ROUNDS // 2))
 def test_the_state_machine_finds_nothing(service: Service, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,6 @@ import packhouse
 from tests.blobs.conftest import Service, objects_of, services
 
 DICE = random.Random(9)
-pytestmark = services
 
 
 @contextmanager
@@ -35,6 +34,7 @@ def process(service: Service, *arguments: str) -> Iterator[subprocess.Popen[str]
             started.stdout.close()
 
 
+@services
 async def test_a_deleted_name_is_gone_and_can_be_taken_again(url: str, options: packhouse.StoreOptions) -> None:
     long = "x" * 300
     async with packhouse.open(url, options=options) as store, packhouse.open(url, options=options) as other:
@@ -62,6 +62,7 @@ async def test_a_deleted_name_is_gone_and_can_be_taken_again(url: str, options: 
         assert (await store.verify()).findings == ()
 
 
+@services
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_two_processes_take_and_delete_a_name_and_no_update_is_lost(
     url: str, options: packhouse.StoreOptions, service: Service, anyio_backend: str
@@ -75,6 +76,7 @@ async def test_two_processes_take_and_delete_a_name_and_no_update_is_lost(
         assert [name async for name in store.names.list()] == ["count"]
 
 
+@pytest.mark.parametrize("service", ["s3", "ceph", "gs", "az"], indirect=True)
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_four_processes_write_one_is_killed_and_nothing_acknowledged_is_lost(
     url: str, options: packhouse.StoreOptions, service: Service, anyio_backend: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,30 +11,9 @@ import pytest
 import packhouse
 from packhouse.copying import copy_store
 from packhouse.objects import conformance
-from packhouse.objects.http import HttpOptions
 from packhouse.objects.s3 import S3Objects, S3Options
-from tests.servers.radosgw import radosgw
-from tests.servers.running import NO_SERVER, ServerMissing
 
 pytestmark = pytest.mark.parametrize("anyio_backend", ["asyncio"])
-
-
-@pytest.fixture(scope="session")
-def ceph() -> Iterator[S3Options]:
-    """How to reach one: it compares versions without quotes and verifies MD5 alone."""
-    try:
-        with radosgw() as found:
-            yield S3Options(
-                endpoint=found.endpoint,
-                region="us-east-1",
-                access_key_id=found.access,
-                secret_access_key=found.secret,
-                quoted_etags=False,
-                checksum="md5",
-                http=HttpOptions(deadline=60, answer=20),
-            )
-    except ServerMissing as missing:
-        pytest.skip(f"{NO_SERVER}{missing}")
 
 
 @pytest.mark.parametrize("check", conformance.CHECKS, ids=conformance.name_of)

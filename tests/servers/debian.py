@@ -40,10 +40,12 @@ def _fetched(name: str, program: str, packages: Sequence[str]) -> Path:
     shutil.rmtree(fetched, ignore_errors=True)
     fetched.mkdir(parents=True)
     try:
-        plan = ["apt-get", "-qq", "install", "--print-uris", "--no-install-recommends", *packages]
-        done = subprocess.run(plan, capture_output=True, text=True, check=False, timeout=100)
-        names = [line.split()[1].partition("_")[0] for line in done.stdout.splitlines() if line.startswith("'")]
-        command = ["apt-get", "-qq", "download", *(names or packages)]
+        lists: list[str] = []
+        names = _needed(packages, lists)
+        if not names:  # an image without lists, most likely
+            lists = _own_lists(PLACE / "lists")
+            names = _needed(packages, lists)
+        command = ["apt-get", "-qq", *lists, "download", *(names or packages)]
         done = subprocess.run(command, cwd=fetched, capture_output=True, text=True, check=False, timeout=300)
         for package in fetched.glob("*.deb"):
             subprocess.run(["dpkg-deb", "--extract", package, place], capture_output=True, check=False, timeout=100)
@@ -55,3 +57,18 @@ def _fetched(name: str, program: str, packages: Sequence[str]) -> Path:
     if not (place / program).exists():
         raise ServerMissing(f"{name} could not be fetched: {done.stderr[-300:].strip()}")
     return place
+
+
+def _needed(packages: Sequence[str], lists: Sequence[str]) -> list[str]:
+    """Return the packages and what they depend on, as far as the system has it not; none where nothing is known."""
+    plan = ["apt-get", "-qq", *lists, "install", "--print-uris", "--no-install-recommends", *packages]
+    done = subprocess.run(plan, capture_output=True, text=True, check=False, timeout=100)
+    return [line.split()[1].partition("_")[0] for line in done.stdout.splitlines() if line.startswith("'")]
+
+
+def _own_lists(folder: Path) -> list[str]:
+    """Fetch the lists of packages into a folder, not into the system; returns what tells apt of them."""
+    (folder / "partial").mkdir(parents=True, exist_ok=True)
+    told = ["-o", f"Dir::State::lists={folder}", "-o", f"Dir::Cache={folder}", "-o", "Debug::NoLocking=1"]
+    subprocess.run(["apt-get", "-qq", *told, "update"], capture_output=True, check=False, timeout=200)
+    return told

@@ -9,16 +9,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TypeVar
 
+import anyio
 import pytest
 
 from packhouse.objects.azure import AzureOptions
 from packhouse.objects.gcs import GCSOptions
 from packhouse.objects.http import HttpOptions
-from packhouse.objects.s3 import S3Options
+from packhouse.objects.probing import try_conditions
+from packhouse.objects.s3 import S3Objects, S3Options
 from tests.servers.azurite import Container, azurite
 from tests.servers.fake_gcs import fake_gcs
+from tests.servers.radosgw import radosgw
 from tests.servers.running import NO_SERVER, ServerMissing
 from tests.servers.seaweedfs import Bucket, seaweedfs
 
@@ -44,6 +48,12 @@ def bucket() -> Iterator[Bucket]:
 
 
 @pytest.fixture(scope="session")
+def ceph_gateway() -> Iterator[Bucket]:
+    """A bucket of Ceph."""
+    yield from serving(radosgw())
+
+
+@pytest.fixture(scope="session")
 def gcs_emulator() -> Iterator[str]:
     """The URL of fake-gcs-server."""
     yield from serving(fake_gcs())
@@ -56,14 +66,14 @@ def azure_emulator() -> Iterator[Container]:
 
 
 def reach(kind: str, request: pytest.FixtureRequest) -> tuple[str, dict[str, str]]:
-    """Return a service's bucket, `s3`, `gs` or `az`, and the variables that another process needs besides its URL."""
+    """Return the bucket of `s3`, `ceph`, `gs` or `az`, and the variables that another process needs besides its URL."""
     if kind == "gs":
         return "gs://packhouse", {"STORAGE_EMULATOR_HOST": request.getfixturevalue("gcs_emulator")}
     if kind == "az":
         there: Container = request.getfixturevalue("azure_emulator")
         environment = {"AZURE_STORAGE_CONNECTION_STRING": there.connection_string}
         return f"az://{there.account}/{there.container}", environment
-    bucket: Bucket = request.getfixturevalue("bucket")
+    bucket: Bucket = request.getfixturevalue("ceph_gateway" if kind == "ceph" else "bucket")
     keys = {"AWS_ACCESS_KEY_ID": bucket.access, "AWS_SECRET_ACCESS_KEY": bucket.secret}
     return f"s3://{bucket.bucket}", {"AWS_ENDPOINT_URL": bucket.endpoint, "AWS_REGION": "us-east-1", **keys}
 
@@ -78,6 +88,26 @@ def s3_options(bucket: Bucket) -> S3Options:
         secret_access_key=bucket.secret,
         http=PATIENCE,
     )
+
+
+@pytest.fixture(scope="session")
+def ceph(ceph_gateway: Bucket) -> S3Options:
+    """How to reach it: 16 compares versions without quotes, and it verifies MD5 alone."""
+    options = S3Options(
+        endpoint=ceph_gateway.endpoint,
+        region="us-east-1",
+        access_key_id=ceph_gateway.access,
+        secret_access_key=ceph_gateway.secret,
+        checksum="md5",
+        http=HttpOptions(deadline=60, answer=20),
+    )
+
+    async def quotes() -> bool:
+        async with S3Objects(f"s3://{ceph_gateway.bucket}/probed", options) as store:
+            await try_conditions(store, "name")
+            return store.quoted
+
+    return replace(options, quoted_etags=anyio.run(quotes))
 
 
 @pytest.fixture
