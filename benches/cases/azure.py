@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_MEMORY_MB = 4_000
+"""A rehearsal of half a GiB, a GiB, and the same again from those who write it again."""
+
+
 @contextmanager
 def _start() -> Iterator[Place]:
-    with azurite() as found:
+    with azurite(memory_mb=_MEMORY_MB) as found:
         yield Place(found.endpoint, found.container, found.account, found.key, service="az")
 
 

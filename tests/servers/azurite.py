@@ -75,8 +75,11 @@ def install() -> Path:
 
 
 @contextmanager
-def azurite() -> Iterator[Container]:
+def azurite(*, memory_mb: int = 1500) -> Iterator[Container]:
     """Run one on a free loopback port, with one container, until the block or this process ends.
+
+    Args:
+        memory_mb: what it may hold, what was replaced a while ago included; beyond that it answers 409.
 
     Raises:
         ServerMissing: it cannot be had.
@@ -90,7 +93,7 @@ def azurite() -> Iterator[Container]:
         del folder  # all is in memory
         return [
             "env", f"AZURITE_ACCOUNTS={ACCOUNT}:{KEY}", str(program), "--blobHost", "127.0.0.1", "--blobPort",
-            str(port), "--inMemoryPersistence", "--extentMemoryLimit", "1500", "--silent",
+            str(port), "--inMemoryPersistence", "--extentMemoryLimit", str(memory_mb), "--silent",
             "--disableTelemetry", "--blobKeepAliveTimeout", "30",
         ]  # fmt: skip
 

@@ -29,7 +29,7 @@ from tests.torture.outcome import Outcome
 
 @dataclass(frozen=True)
 class Row:
-    """One row. Rounds: `short` for `make test`, `card` for the scorecard, `full`; 0 means all, -1: a Rust test is it."""
+    """One row. Rounds: `short` for `make test`, `card` for the scorecard, `full`; 0 means all, -1: in Rust."""
 
     number: int
     title: str
