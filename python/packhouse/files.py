@@ -56,10 +56,12 @@ class PathSource:
             if self._file is None or self._before is None:
                 self._file = FileIO(self._path, opener=lambda path, _: os.open(path, self._flags))
                 self._before = os.fstat(self._file.fileno())
-            left = self._before.st_size - self._read if stat.S_ISREG(self._before.st_mode) else PIECE
+            # Files of /proc and the like say nothing about their size and have no blocks.
+            sized = stat.S_ISREG(self._before.st_mode) and self._before.st_blocks > 0
+            left = self._before.st_size - self._read if sized else PIECE
             piece = self._file.read(min(PIECE, max(left, 0) + 1)) or b""
             self._read += len(piece)
-            if not piece:
+            if not piece or len(piece) > left:
                 self._check_unchanged(self._before, os.fstat(self._file.fileno()))
         except OSError as error:
             raise self._failed(error) from error
@@ -73,7 +75,6 @@ class PathSource:
     def _check_unchanged(self, before: os.stat_result, after: os.stat_result) -> None:
         if not stat.S_ISREG(before.st_mode):
             return
-        # Files of /proc and the like say nothing about their size and have no blocks.
         cut = self._read != before.st_size and before.st_blocks > 0
         if cut or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             message = (
