@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import pytest
 from blake3 import blake3
 
 import packhouse
+from tests.torture.damage import flip
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def noise(size: int, seed: int) -> bytes:
@@ -23,6 +28,36 @@ async def test_the_sums_are_those_of_what_was_saved(store: packhouse.BlobStore) 
     assert survey.stored_bytes < survey.chunk_bytes
     assert sum(survey.sizes) == survey.chunks
     assert sum(survey.size_bytes) == survey.chunk_bytes
+
+
+async def test_what_was_stored_again_because_it_was_damaged_counts_as_surplus(folder: Path) -> None:
+    blob = noise(60_000, 4)
+    async with packhouse.open(folder) as store:
+        (saved,) = await store.save_blobs([blob])
+        (segment,) = (folder / "index" / "0").iterdir()
+        flip(segment, 8 * 30_000)
+        with pytest.raises(packhouse.CorruptBlob):
+            await store.load(saved.key)
+        assert not (await store.save_blobs([blob]))[0].existed
+        assert await store.load(saved.key) == blob
+        survey = await store.survey()
+    assert (survey.blobs, survey.surplus) == (1, 1)
+    assert 60_000 <= survey.surplus_bytes < 61_000
+
+
+async def test_another_level_gives_other_bytes_and_an_absurd_one_is_refused() -> None:
+    text = b"".join(b'{"id": %d, "name": "row", "value": %d},\n' % (n, n * n % 997) for n in range(40_000))
+    stored = []
+    for level in (1, 9):
+        async with packhouse.open("memory://", options=packhouse.StoreOptions(level=level)) as store:
+            (saved,) = await store.save_blobs([text])
+            assert await store.load(saved) == text
+            stored.append(saved.stored_size)
+    assert stored[1] < stored[0]
+    for level in (99, -1_000_000):
+        with pytest.raises(packhouse.InvalidInput, match="level"):
+            async with packhouse.open("memory://", options=packhouse.StoreOptions(level=level)):
+                pass
 
 
 async def test_a_blob_tells_what_saving_it_added(store: packhouse.BlobStore) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 import packhouse.sync
 from tests.format import make_golden
+from tests.format.reader import Blob, Entry, read_pack, rows
 from tests.format.reader import Store as Reader
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -64,6 +65,27 @@ def test_an_earlier_version_is_written_to_and_deduplicates(store: Path, keys: di
         assert [blob.existed for blob in saved] == [True] * len(content) + [False]
         opened.names.put("plain", {"n": 2})
         assert not opened.verify().findings
+
+
+def test_packs_alone_hold_what_the_index_says_of_them(store: Path) -> None:
+    reader = Reader(store)
+    segments = reader.segments
+    entries = {Entry.read(row) for one in segments for row in rows(b"".join(one.chunks), 64)}
+    blobs = {Blob.read(row) for one in segments for row in rows(b"".join(one.blobs), 96)}
+    named = {row[:16] for one in segments for row in rows(b"".join(one.packs), 32)}
+    footers = [read_pack(reader.pack(pack)) for pack in sorted(named)]
+    # The number of a batch counts the records of the file that it stands in.
+    assert {one._replace(batch=None) for footer in footers for one in footer.entries} == {
+        one._replace(batch=None) for one in entries
+    }
+    assert {one._replace(batch=0) for footer in footers for one in footer.blobs} == {
+        one._replace(batch=0) for one in blobs
+    }
+    wrote = {record.batch for footer in footers for record in footer.records}
+    assert wrote
+    assert wrote <= {record.batch for one in segments for record in one.records} | {
+        row[32:] for one in segments for row in rows(b"".join(one.pins), 48)
+    }
 
 
 def test_the_page_of_the_format_reads_an_earlier_version(store: Path, keys: dict[str, str]) -> None:

@@ -65,3 +65,16 @@ def test_a_store_is_read_by_the_page_alone(tmp_path: Path) -> None:
         assert read_pack(data).pack.hex() == name
     for segment in reader.segments:
         assert not segment.pack_len or read_pack(segment.data[: segment.pack_len]).pack == segment.id
+
+
+@pytest.mark.parametrize("pin", [True, False])
+def test_a_batch_is_recorded_as_pinned_only_if_it_was_asked_for(tmp_path: Path, pin: bool) -> None:
+    packhouse = pytest.importorskip("packhouse.sync")
+    with packhouse.open(tmp_path / "store") as store:
+        store.save_blobs([b"blob"], pin=pin)
+        store.save_blobs([b"blob"], pin=pin)
+    records = [record for segment in Store(tmp_path / "store").segments for record in segment.records]
+    assert [(record.pinned, len(record.leaned)) for record in sorted(records, key=lambda one: len(one.leaned))] == [
+        (pin, 0),
+        (pin, 1),
+    ]

@@ -49,6 +49,9 @@ class StoreOptions:
             raise InvalidInput(f"the budget is at least 1 MiB, not {self.budget} bytes", kind="option")
         if self.threads < 0:
             raise InvalidInput(f"threads is 0 or more, not {self.threads}", kind="option")
+        for name, value in self.settings().items():
+            if not 0 <= value < 1 << 63:
+                raise InvalidInput(f"{name} is not {value}", kind="option")
 
     def settings(self) -> dict[str, int]:
         """Return what was chosen for a new store."""
