@@ -107,7 +107,10 @@ ROWS = (
     ),
     Row(17, "fuzz", "fuzzing every parser of foreign bytes", "0 crashes", fuzz.run, -1, 5, 600, "s per target"),
     Row(18, "gap", "event-loop gap, saving and loading", "p99 ≤ 5 ms, max ≤ 20 ms", gap.run, 16, 64, 256, "× 4 MiB"),
-    Row(19, "memory", "peak memory of one blob as a stream", "≤ 128 MiB above idle", memory.run, 256, 512, 4096, "MiB"),
+    Row(
+        19, "memory", "peak memory of one blob as a stream, under RLIMIT_DATA", "≤ 128 MiB above idle",
+        memory.run, 256, 512, 4096, "MiB",
+    ),
 )  # fmt: skip
 
 
