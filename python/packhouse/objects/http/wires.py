@@ -20,7 +20,8 @@ __all__ = ["Glance", "PlainWire", "TlsWire", "Wire"]
 
 Glance: TypeAlias = Literal["silent", "speaks", "closed"]
 _AT_ONCE = 1 << 20
-_RAW = 256 << 10
+_RAW = 512 << 10
+"""Bytes of a read of the socket under TLS: docs/decisions/011."""
 _BUFFERS_AT_ONCE = 64
 _LOOK_UP = 0.25
 """Seconds after which a sender that cannot go on looks whether the peer has answered already."""
