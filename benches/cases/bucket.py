@@ -38,6 +38,8 @@ def case(name: str, server: str, start: Callable[[], AbstractContextManager[Plac
         with reached(where, start, setting.folder) as (peer.place, counted):
             meter = Meter(peer, counted)
             if peer.place.service in peer.reads_only:
+                if counted is not None:  # fake-gcs-server answers XML at its own address only: 404 behind the proxy
+                    raise NotImplementedError("what it reads by is not answered behind the proxy")
                 keys = await put_aside(peer.place, blobs)
             else:
                 await tune(peer, shape)
