@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from anyio.lowlevel import checkpoint
@@ -26,6 +27,9 @@ __all__ = ["Intake", "iterate", "owner_waits"]
 
 _GROUP_BYTES = 16 << 20
 _GROUP_ITEMS = 2_000
+_OWNED = 4
+"""So much larger is a group of `bytes` whose owner holds them all anyway, if nobody watches: fewer waits."""
+_SLICE_ITEMS = 256
 _COPIED_ON_LOOP = 256 << 10
 _SLICE_SECONDS = 0.002
 
@@ -77,8 +81,35 @@ class Intake:
         self._odd: memoryview | AsyncSource | None = None
         self._allow_async = allow_async
         self._owner_waits = owner_waits
+        larger = _OWNED if owner_waits and not session.watched else 1
+        self._most_bytes = self._group_bytes * larger
+        self._most_items = _GROUP_ITEMS * larger
         self.index = first_index
         self.size = 0
+        self.ended = False
+        """Whether all was taken that `taking` was given."""
+
+    def taking(self, source: Iterator[Any], limit: int | None) -> Iterator[bool]:
+        """Take items until the source ends or, unless its owner waits, `limit` bytes are taken.
+
+        Yields often, and tells whether `act` must be awaited before it goes on.
+
+        Raises:
+            InvalidInput: an item is nothing that can be saved.
+        """
+        if self._owner_waits:
+            while some := list(islice(source, _SLICE_ITEMS)):
+                if not self._take_plain(some):
+                    for item in some:
+                        if self.take(item):
+                            yield True
+                yield False
+        else:
+            for item in source:
+                yield self.take(item)
+                if limit is not None and self.size + self._session.streamed >= limit:
+                    return
+        self.ended = True
 
     def take(self, item: BlobSource) -> bool:
         """Accept the next item; returns whether `act` must be awaited before the next.
@@ -93,7 +124,7 @@ class Intake:
             self._items.append(item)
             self._held += size
             self.size += size
-            return self._held >= self._group_bytes or len(self._items) >= _GROUP_ITEMS
+            return self._held >= self._most_bytes or len(self._items) >= self._most_items
         kind = classify(item, f"item {index}")
         if isinstance(kind, memoryview):
             return self._take_buffer(kind)
@@ -117,7 +148,7 @@ class Intake:
             await self._send()
             # A buffer that its owner may change has to be read before the owner goes on; and what is large is not
             # held beside more of its kind.
-            if odd is not None or held > self._budget // 4:
+            if odd is not None or (held > self._budget // 4 and not self._owner_waits):
                 await self._session.settle()
 
     async def finish(self) -> Saved:
@@ -138,14 +169,25 @@ class Intake:
                     return False
             return True
         pause = time.monotonic() + _SLICE_SECONDS
-        for item in source:
-            if self.take(item):
+        for wanted in self.taking(source, limit):
+            if wanted:
                 await self.act()
-            if limit is not None and self.size + self._session.streamed >= limit:
-                return False
             if time.monotonic() >= pause:
                 await checkpoint()
                 pause = time.monotonic() + _SLICE_SECONDS
+        return self.ended
+
+    def _take_plain(self, items: list[Any]) -> bool:
+        """Take a few items at once if all are bytes and fit into the group."""
+        if set(map(type, items)) != {bytes}:
+            return False
+        size = sum(map(len, items))
+        if self._held + size >= self._most_bytes or len(self._items) + len(items) >= self._most_items:
+            return False
+        self._items += items
+        self._held += size
+        self.size += size
+        self.index += len(items)
         return True
 
     def _take_buffer(self, view: memoryview) -> bool:

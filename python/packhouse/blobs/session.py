@@ -43,6 +43,8 @@ class Session:
         self._job: Job[Any] | None = None
         self._counts = (0, 0)
         self.streamed = 0
+        self.watched = tally.wanted
+        """Whether somebody is told of every group."""
         self._told = 0
         core.sessions.add(self)
 
@@ -161,6 +163,9 @@ class Session:
 
     def _carry(self, batch: Batch, items: Sequence[Buffer | Source]) -> None:
         """Add items in order, in a worker thread: what stands in memory together, sources read to their ends."""
+        if set(map(type, items)) <= {bytes, memoryview}:
+            batch.add(cast("list[Buffer]", items), self._cancel)
+            return
         ready: list[Buffer] = []
         held = 0
         for item in items:

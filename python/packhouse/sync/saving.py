@@ -55,7 +55,7 @@ class _Writer:
                 allow_async=False,
                 owner_waits=self._owner_waits,
             )
-            self._take(blobs, intake, session, limit)
+            self._take(blobs, intake, limit)
             if intake.index == self._index and self._index:
                 self._portal.call(session.withdraw)
                 return None
@@ -70,13 +70,11 @@ class _Writer:
         """Make the results of a batch."""
         return self._portal.call(unpack, self._core, saved)
 
-    def _take(self, blobs: Iterator[Any], intake: Intake, session: Session, limit: int | None) -> None:
-        for item in blobs:
-            if intake.take(item):
+    def _take(self, blobs: Iterator[Any], intake: Intake, limit: int | None) -> None:
+        for wanted in intake.taking(blobs, limit):
+            if wanted:
                 self._portal.call(intake.act)
-            if limit is not None and intake.size + session.streamed >= limit:
-                return
-        self.ended = True
+        self.ended = intake.ended
 
     async def _begin(self) -> Session:
         return Session(self._core, pin=self._pin, check=self._check, tally=self._tally)
