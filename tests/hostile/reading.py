@@ -26,8 +26,9 @@ def _cut_anywhere(talk: Talk) -> None:
 
 @behaviour(_cut_anywhere)
 async def an_answer_cut_at_any_byte(case: Case) -> None:
-    for _ in range(22):
-        await case.refused(case.read(), *LOST)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(22):
+            tasks.start_soon(case.refused, case.read(), *LOST)
 
 
 def _drip(talk: Talk) -> None:
