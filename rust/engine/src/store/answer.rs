@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 
+use super::Inner;
 use super::batch::{Place, Row};
 use super::commit::{Member, Saved};
 use super::place::frame_len;
@@ -9,15 +10,14 @@ use super::runs::{PackRef, Run as Placed};
 use super::seal::uncertain;
 use super::stage::SMALL;
 use super::stats::add;
-use super::{Inner, internal};
-use crate::Result;
 use crate::format::pack::PACK_HEADER;
 use crate::format::{Locator, Run};
 use crate::id::Id;
 use crate::mutant::planted;
+use crate::{Digest, Result};
 
 impl Inner {
-    /// Check a member of a commit that was published, then tell its results.
+    /// Check a member of a commit that was published, then tell its results: once it is checked nothing can fail.
     pub(crate) fn answer(&self, mut member: Member, small_pack: Option<Id>) -> Result<Vec<Saved>> {
         let mut own = member.named.clone();
         own.extend(small_pack);
@@ -28,8 +28,7 @@ impl Inner {
             return Err(uncertain(&error, &member.batch.id));
         }
         let rows = std::mem::take(&mut member.batch.rows);
-        let saved = rows.into_iter().map(|row| member.saved(row.ok_or_else(internal)?, small_pack));
-        let saved: Vec<Saved> = saved.collect::<Result<_>>()?;
+        let saved: Vec<Saved> = rows.into_iter().flatten().map(|row| member.saved(row, small_pack)).collect();
         let counters = &self.counters;
         add(&counters.batches, 1);
         add(&counters.blobs_saved, saved.len() as u64);
@@ -42,7 +41,7 @@ impl Inner {
 
 impl Member {
     /// A row as its caller sees it.
-    fn saved(&mut self, row: Row, small_pack: Option<Id>) -> Result<Saved> {
+    fn saved(&mut self, row: Row, small_pack: Option<Id>) -> Saved {
         let Row { key, size, mut stored, mut existed, root, mut runs, borrowed } = row;
         for digest in &borrowed {
             if self.astray.contains(digest) {
@@ -58,24 +57,23 @@ impl Member {
                 (stored, existed) = (0, true);
                 vec![Run { pack: entry.pack, offset: entry.offset, len: frame_len(entry), first: 0, count: 1 }]
             }
-            (Place::Own, None) => self.own_place(&key, small_pack)?,
+            (Place::Own, None) => self.own_place(&key, small_pack).into_iter().collect(),
             (Place::Runs(runs), _) => self.joined(&runs, small_pack).unwrap_or_default(),
             (Place::Nowhere, _) => Vec::new(),
         };
         let locator = (!runs.is_empty()).then_some(Locator { size, root, runs });
-        Ok(Saved { key, size, stored, existed, locator })
+        Saved { key, size, stored, existed, locator }
     }
 
-    /// The place of one chunk of this batch.
-    fn own_place(&mut self, key: &crate::Digest, small_pack: Option<Id>) -> Result<Vec<Run>> {
+    /// The place of one chunk of this batch; `None` when it cannot be read back from where a giant batch notes its places.
+    fn own_place(&mut self, key: &Digest, small_pack: Option<Id>) -> Option<Run> {
         let stage = self.batch.stage.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let placed = stage.ledger.find(key)?.ok_or_else(internal)?;
-        let place = match stage.sealed_id(placed.pack) {
-            Some(pack) => Some((pack, placed.offset)),
-            None => small_pack.zip(self.shared.get(key).copied()),
+        let placed = stage.ledger.find(key).ok().flatten()?;
+        let (pack, offset) = match stage.sealed_id(placed.pack) {
+            Some(pack) => (pack, placed.offset),
+            None => small_pack.zip(self.shared.get(key).copied())?,
         };
-        let run = |(pack, offset)| Run { pack, offset, len: placed.frame_len(), first: 0, count: 1 };
-        Ok(place.map(run).into_iter().collect())
+        Some(Run { pack, offset, len: placed.frame_len(), first: 0, count: 1 })
     }
 
     /// The runs of a large blob by the names of their packs, neighbours joined; `None` when one of them is not known.

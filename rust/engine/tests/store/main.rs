@@ -15,6 +15,7 @@ mod condemned;
 mod crash;
 mod damage;
 mod giant;
+mod machine;
 mod merge;
 mod roundtrip;
 mod share;
