@@ -137,8 +137,9 @@ async def test_a_store_that_is_open_says_why_it_cannot(
 async def test_a_stranger_is_named_and_so_is_no_network(tmp_path: Path, anyio_backend: str) -> None:
     with hostile(refusing(200, ""), tls_of(trustme.CA(), "127.0.0.1")) as server:
         for url, kind, says in ((server.url, "certificate", "`ca`"), ("http://127.0.0.1:9", "no-network", "endpoint")):
+            patient = HttpOptions(deadline=20, answer=10, tries=2)  # it ends by itself, however busy the machine is
             with pytest.raises(packhouse.PackhouseError) as caught:
-                async with packhouse.open("s3://bucket/p", options=impatient(url)):
+                async with packhouse.open("s3://bucket/p", options=impatient(url, http=patient)):
                     pass
             check(caught.value, kind, says)
 

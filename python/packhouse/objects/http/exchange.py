@@ -42,6 +42,7 @@ class Exchange:
         self.heard = False
         """Whether a byte of the answer has come."""
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
+        self._interim = 0
         self._ahead = memoryview(b"")
         self._left: int | None = 0
         self._reusable = False
@@ -73,22 +74,23 @@ class Exchange:
     async def _read_head(self) -> bool:
         """Read on to the next head; `False` when it was an interim one."""
         buffer = bytearray(_HEAD)
-        for _ in range(_INTERIM):
+        event = self._parser.next_event()
+        while event is h11.NEED_DATA:
+            count = await self.wire.read_into(memoryview(buffer))
+            self.heard = self.heard or count > 0
+            self._parser.receive_data(bytes(buffer[:count]))
             event = self._parser.next_event()
-            while event is h11.NEED_DATA:
-                count = await self.wire.read_into(memoryview(buffer))
-                self.heard = self.heard or count > 0
-                self._parser.receive_data(bytes(buffer[:count]))
-                event = self._parser.next_event()
-            if isinstance(event, h11.Response):
-                self.status = event.status_code
-                self.headers = list(event.headers)
-                self._version = event.http_version
-                return True
-            if isinstance(event, h11.InformationalResponse) and event.status_code != 101:
-                return False
+        if isinstance(event, h11.Response):
+            self.status = event.status_code
+            self.headers = list(event.headers)
+            self._version = event.http_version
+            return True
+        if not isinstance(event, h11.InformationalResponse) or event.status_code == 101:
             raise h11.RemoteProtocolError("the connection ended before an answer")
-        raise h11.RemoteProtocolError("interim answers without an end")
+        self._interim += 1
+        if self._interim > _INTERIM:
+            raise h11.RemoteProtocolError("interim answers without an end")
+        return False
 
     def _frame(self, method: str, *, whole: bool) -> None:
         """Find out where the body ends; an answer whose end only the connection's end tells is refused."""
