@@ -144,3 +144,12 @@ fn damage_is_an_error_and_noted_and_the_next_save_heals_it() {
     assert_eq!(load(&disk, key).unwrap(), Some(blob));
     assert!(disk.list("damage").unwrap().is_empty());
 }
+
+#[test]
+fn a_few_bytes_that_claim_to_be_many_cost_no_memory() {
+    let mut file = gzip::pack(&[b"x"], &Cancel::new()).unwrap().remove(0);
+    let told = 20..24;
+    file[told].copy_from_slice(&(1_u32 << 20).to_le_bytes());
+    let found = Found::of_bytes(Sha1Key::of(b"x"), &file).unwrap();
+    assert!(found.size() <= file.len() as u64 * 1032, "{} bytes claim to be {}", file.len(), found.size());
+}

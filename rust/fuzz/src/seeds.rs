@@ -4,8 +4,9 @@ use packhouse_engine::codec::Encoder;
 use packhouse_engine::digest::{hash, hash_node};
 use packhouse_engine::format::envelope::Envelope;
 use packhouse_engine::format::*;
+use packhouse_engine::gzip::{self, Sha1Key};
 use packhouse_engine::names::encoding;
-use packhouse_engine::{Digest, Id};
+use packhouse_engine::{Cancel, Digest, Id};
 
 fn digest(n: u64) -> Digest {
     hash(&n.to_le_bytes())
@@ -207,4 +208,26 @@ pub fn payloads() -> Vec<Vec<u8>> {
         seeds.push(seed);
     }
     seeds
+}
+
+/// A key of 20 bytes and its file: ours, in one member and in two; as others write it; the content itself.
+pub fn gzip_files() -> Vec<Vec<u8>> {
+    let mut contents = contents();
+    contents.push(b"two members ".repeat(90_000));
+    let mut files = Vec::new();
+    for content in &contents {
+        let key = Sha1Key::of(content).to_string();
+        let key: Vec<u8> = (0..20).map(|at| u8::from_str_radix(&key[2 * at..2 * at + 2], 16).unwrap()).collect();
+        let ours = gzip::pack(&[content], &Cancel::new()).unwrap().remove(0);
+        files.push([key.as_slice(), &ours].concat());
+        if let Ok(len) = u16::try_from(content.len()) {
+            // One stored block; checksum and length end our only member, too.
+            let (head, len, end) =
+                ([0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255, 1], len.to_le_bytes(), &ours[ours.len() - 8..]);
+            let check = len.map(|byte| !byte);
+            files.push([key.as_slice(), &head, &len, &check, content, end].concat());
+            files.push([key.as_slice(), content].concat());
+        }
+    }
+    files
 }

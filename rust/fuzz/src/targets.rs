@@ -5,8 +5,9 @@
 use packhouse_engine::codec::Decoder;
 use packhouse_engine::format::envelope::Envelope;
 use packhouse_engine::format::*;
+use packhouse_engine::gzip::{self, Found, Loaded, Sha1Key};
 use packhouse_engine::names::encoding;
-use packhouse_engine::{Digest, Result};
+use packhouse_engine::{Cancel, Digest, Result};
 
 use crate::seeds;
 
@@ -36,6 +37,7 @@ pub const ALL: &[&Target] = &[
     &Target { name: "names", seeds: seeds::names, renew: |_| {}, run: names, memory: 0 },
     &Target { name: "envelope", seeds: seeds::envelopes, renew: renew_envelope, run: envelope, memory: 0 },
     &Target { name: "paths", seeds: seeds::paths, renew: |_| {}, run: path, memory: 0 },
+    &Target { name: "gzip", seeds: seeds::gzip_files, renew: |_| {}, run: gzip, memory: 4 * LARGEST },
 ];
 
 /// Frames that claim more than this are not decoded: time would go into clearing memory.
@@ -285,4 +287,25 @@ pub fn decode64(text: &str) -> Vec<u8> {
     let bits: Vec<usize> =
         text.bytes().flat_map(|letter| (0..6).rev().map(move |bit| value(letter) >> bit & 1)).collect();
     bits.chunks_exact(8).map(|eight| eight.iter().fold(0, |n, bit| n << 1 | bit) as u8).collect()
+}
+
+/// A key and what stands in its file: what is handed out has that key, and what is said of its size can be.
+fn gzip(bytes: &[u8]) -> bool {
+    let Some((key, file)) = bytes.split_first_chunk::<20>() else { return false };
+    let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = Sha1Key::from_hex(&hex).unwrap();
+    let Ok(found) = Found::of_bytes(key, file) else { return false };
+    assert!(found.size() <= file.len() as u64 * 1032, "a few bytes claim to be many");
+    let mut memory = vec![0; usize::try_from(found.size()).unwrap_or(LARGEST).min(LARGEST)];
+    let sound = found.is_sound().unwrap_or(false);
+    let loaded = match gzip::fetch(&[&found], &mut [&mut memory], &Cancel::new()).pop() {
+        Some(Ok(Loaded::Filled)) => memory,
+        Some(Ok(Loaded::Other(blob))) => blob,
+        _ => {
+            assert!(!sound, "what is sound can be loaded");
+            return false;
+        }
+    };
+    assert_eq!(Sha1Key::of(&loaded), key, "what was loaded is not what its key says");
+    true
 }

@@ -74,7 +74,9 @@ pub(super) fn head(bytes: &[u8]) -> Head {
     if let Some([a, b, c, d, e, f, g, h]) = lengths {
         let member = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
         let content = u32::from_le_bytes([*e, *f, *g, *h]) as usize;
-        if member > HEADER.saturating_add(TRAILER) && content <= PIECE {
+        // What a header claims is allocated before its bytes are read: no more than deflate can make of them.
+        let can_be = plausible(member as u64, content as u64);
+        if member > HEADER.saturating_add(TRAILER) && content <= PIECE && can_be {
             return Head::Ours { member, content };
         }
     }
