@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use super::Inner;
 use super::pipeline::lock;
-use crate::Result;
 use crate::disk::File;
 use crate::error::At;
 use crate::id::Id;
 use crate::index::by_digest::{ByDigest, DigestSet};
 use crate::index::levels::Snapshot;
 use crate::mutant::planted;
+use crate::{Kind, Result};
 
 /// Remember at most this many.
 const REMEMBERED: usize = 100_000;
@@ -103,12 +103,15 @@ impl Inner {
         Ok(found.is_some_and(|meta| !meta.is_dir && meta.len == expected))
     }
 
-    /// The length that the index says.
+    /// The length that the index says. A segment that is damaged says nothing: what only it knows is not leaned on.
     fn pack_len(&self, snapshot: &Snapshot, id: &Id) -> Result<Option<u64>> {
         let likely = self.neighbours.segment_of(snapshot, id);
         for segment in likely.iter().chain(&snapshot.segments) {
-            if let Some(row) = segment.pack_row(id)? {
-                return Ok(Some(row.len));
+            match segment.pack_row(id) {
+                Ok(Some(row)) => return Ok(Some(row.len)),
+                Ok(None) => {}
+                Err(error) if error.kind() == Kind::Corrupt => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(None)

@@ -291,3 +291,24 @@ fn a_damaged_document_is_found_by_verify() {
     disk.damage(&file, |bytes| bytes[30] ^= 1).unwrap();
     assert_eq!(verify(&store).findings.len(), 1);
 }
+
+#[test]
+fn a_damaged_segment_fails_no_save() {
+    let many: Vec<Vec<u8>> = (0..400).map(|i| noise(100 + i, 900)).collect();
+    let large = vec![noise(1, 700_000)];
+    for part in 0..24 {
+        let disk = SimDisk::new();
+        save(&open(&disk), &many);
+        let segment = files(&disk, "index/0")[0].clone();
+        save(&open(&disk), &large);
+        let store = open(&disk);
+        disk.damage(&segment, |bytes| {
+            let len = bytes.len();
+            bytes[len * part / 24..len * (part + 1) / 24].iter_mut().for_each(|byte| *byte ^= 1);
+        })
+        .unwrap();
+        let both: Vec<Vec<u8>> = many.iter().chain(&large).cloned().collect();
+        try_save(&store, &both).unwrap();
+        assert_loads(&open(&disk), &both);
+    }
+}
