@@ -169,8 +169,10 @@ class S3Objects(BucketObjects):
                 found += ours
                 marker = (page.get("NextKeyMarker"), page.get("NextUploadIdMarker"))
                 told = (query.get("key-marker"), query.get("upload-id-marker"))
-                if page.get("IsTruncated") != "true" or marker == told or len(found) > self.most_listed:
+                if page.get("IsTruncated") != "true" or marker == told:
                     return tuple(found)
+                if len(found) > self.most_listed:
+                    raise StorageError(f"cannot {what}: the list does not go on", kind="bad-answer")
                 query |= {"key-marker": marker[0], "upload-id-marker": marker[1]}
 
 

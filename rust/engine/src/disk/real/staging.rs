@@ -266,7 +266,7 @@ impl Staged for RealStaged {
     fn replace(&mut self, path: &str) -> io::Result<()> {
         let (parent, name) = self.root.parent(path)?;
         if planted("names-in-place") {
-            return overwrite(&self.fd, parent, name);
+            return overwrite(&self.fd, parent, name, self.staging.file_mode);
         }
         let own = match self.name.take() {
             Some(own) => own,
@@ -281,9 +281,9 @@ impl Staged for RealStaged {
 }
 
 /// What a planted bug does instead of a rename: readers and crashes see a file that is empty or half there.
-fn overwrite(from: &OwnedFd, to: impl AsFd, name: &str) -> io::Result<()> {
+fn overwrite(from: &OwnedFd, to: impl AsFd, name: &str, mode: Mode) -> io::Result<()> {
     let flags = OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let to = retry(|| fs::openat(&to, name, flags, DIR_MODE))?;
+    let to = retry(|| fs::openat(&to, name, flags, mode))?;
     let mut bytes = vec![0; usize::try_from(fs::fstat(from)?.st_size).unwrap_or(0)];
     file::read_at(from, &mut [IoSliceMut::new(&mut bytes)], 0)?;
     let (start, end) = bytes.split_at(bytes.len() / 2);
