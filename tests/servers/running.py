@@ -67,13 +67,13 @@ def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], fold
     """Ask until the server answers.
 
     Raises:
-        ServerFailed: it does not; the end of its log is in the message.
+        ServerFailed: it does not; the end of its log is in the message, and those of what it wrote to logs of its own.
     """
     end = time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
         if ready():
             return
         time.sleep(0.05)
-    log = folder / "log"
-    told = log.read_text("utf-8", "replace")[-2000:] if log.exists() else ""
-    raise ServerFailed(f"the server did not come up: {told}")
+    logs = [folder / "log", *sorted(folder.glob("*.log"))]
+    told = [f"{log.name}:\n{log.read_text('utf-8', 'replace')[-2000:]}" for log in logs if log.exists()]
+    raise ServerFailed("\n".join(["the server did not come up", *told]))
