@@ -82,6 +82,7 @@ class Committer:
             CommitUncertain: it was issued, and whether it is durable is not known.
             PackhouseError: why it was not committed; nothing of it is visible.
         """
+        self._jobs.check()
         if self._closed:
             raise StoreClosed("the store is closed")
         began = time.monotonic()
@@ -128,7 +129,7 @@ class Committer:
             _withdraw(requests)
             return
         self.commits += 1
-        interruption = await wait_out(job.ended)
+        interruption = await job.wait_out()
         try:
             if job.outcome():
                 self._merge()

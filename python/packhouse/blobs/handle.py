@@ -66,7 +66,6 @@ class Handle:
         self._core: Core | None = None
         self._remote: Remote | None = None
         self._tasks: TaskGroup | None = None
-        self._pid = os.getpid()
 
     @property
     def url(self) -> str:
@@ -104,11 +103,10 @@ class Handle:
     async def __aenter__(self) -> Self:
         if self._core is not None:
             raise InvalidInput(f"{self.url} is open already: open another handle", kind="option")
-        self._pid = os.getpid()
         tasks = anyio.create_task_group()
         await tasks.__aenter__()
         try:
-            jobs = Jobs(tasks)
+            jobs = Jobs(tasks, self.url)
             engine = await self._start(jobs, tasks)
             committer = Committer(engine, jobs)
             tasks.start_soon(committer.run)
@@ -126,7 +124,7 @@ class Handle:
     ) -> None:
         core, self._core = self._core, None
         tasks, self._tasks = self._tasks, None
-        if core is None or tasks is None:
+        if core is None or tasks is None or core.jobs.inherited:
             return
         interruption: BaseException | None = None
         try:
@@ -143,8 +141,7 @@ class Handle:
         core = self._core
         if core is None:
             raise StoreClosed(f"{self.url} is not open: use it within `async with packhouse.open(...)`")
-        if os.getpid() != self._pid:
-            raise StoreClosed(f"{self.url} was opened before the process forked: open it anew", kind="forked")
+        core.jobs.check()
         return core
 
     def _writable(self, operation: str) -> Core:

@@ -3,11 +3,13 @@
 A job runs in a worker thread on behalf of a task of the store; whoever wants its outcome waits on an event. So a
 caller can be cancelled in any way (anyio's scopes, but also `task.cancel()` and `asyncio.timeout`, which pierce
 anyio's shield) and nobody loses sight of the thread: the job's flag is raised, the engine sees it between two system
-calls, and the caller's cancellation goes on only when the thread has ended.
+calls, and the caller's cancellation goes on only when the thread has ended. A forked child has no such threads: there
+nothing is begun and nothing waited for.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -45,9 +47,12 @@ async def wait_out(event: anyio.Event) -> BaseException | None:
 class Job(Generic[T]):
     """One call in a worker thread."""
 
-    __slots__ = ("_began", "_call", "_error", "_on_end", "_value", "cancel", "ended", "finished")
+    __slots__ = ("_began", "_call", "_error", "_jobs", "_on_end", "_value", "cancel", "ended", "finished")
 
-    def __init__(self, call: Callable[[], T], cancel: Cancel, on_end: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, jobs: Jobs, call: Callable[[], T], cancel: Cancel, on_end: Callable[[], None] | None = None
+    ) -> None:
+        self._jobs = jobs
         self._call: Callable[[], T] | None = call
         self._began = threading.Lock()
         self._on_end = on_end
@@ -61,16 +66,21 @@ class Job(Generic[T]):
         """Wait for the outcome; a cancellation of the waiter stops the job, waits for its thread and goes on.
 
         Raises:
-            StoreClosed: the store was closed before the job was done.
+            StoreClosed: the store was closed before the job was done, or the process forked.
         """
         if not self.ended.is_set():
+            self._jobs.check()
             try:
                 await self.ended.wait()
             except anyio.get_cancelled_exc_class():
                 self.cancel.cancel()
-                await wait_out(self.ended)
+                await self.wait_out()
                 raise
         return self.outcome()
+
+    async def wait_out(self) -> BaseException | None:
+        """Wait for its thread through every cancellation; return the last cancellation that came meanwhile."""
+        return None if self._jobs.inherited else await wait_out(self.ended)
 
     def outcome(self) -> T:
         """Return, once, what an ended job returned, or raise what it raised."""
@@ -120,7 +130,7 @@ async def finish_all(jobs: Sequence[Job[Any]]) -> None:
     for job in jobs:
         job.cancel.cancel()
     for job in jobs:
-        interruption = await wait_out(job.ended) or interruption
+        interruption = await job.wait_out() or interruption
     if interruption is not None:
         raise interruption
 
@@ -128,12 +138,28 @@ async def finish_all(jobs: Sequence[Job[Any]]) -> None:
 class Jobs:
     """The jobs of one open store, run by tasks of its task group."""
 
-    def __init__(self, tasks: TaskGroup) -> None:
+    def __init__(self, tasks: TaskGroup, url: str) -> None:
         self._tasks = tasks
+        self._url = url
+        self._pid = os.getpid()
         self._running: set[Job[Any]] = set()
         self._threads = anyio.CapacityLimiter(_THREADS)
         self._closed = False
         self._idle = anyio.Event()
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this is a forked child of the process that opened the store."""
+        return os.getpid() != self._pid
+
+    def check(self) -> None:
+        """Refuse in a forked child.
+
+        Raises:
+            StoreClosed: this is one.
+        """
+        if self.inherited:
+            raise StoreClosed(f"{self._url} was opened before the process forked: open it anew", kind="forked")
 
     def start(
         self,
@@ -154,11 +180,12 @@ class Jobs:
             shield: begin it even when the task that opened the store is cancelled: for what cleans up.
 
         Raises:
-            StoreClosed: the store is closed.
+            StoreClosed: the store is closed, or this is a forked child.
         """
+        self.check()
         if self._closed:
             raise StoreClosed("the store is closed")
-        return self._begin(Job(call, cancel or Cancel(), on_end), threads or self._threads, shield)
+        return self._begin(Job(self, call, cancel or Cancel(), on_end), threads or self._threads, shield)
 
     async def call(self, call: Callable[[], T], cancel: Cancel | None = None) -> T:
         """Make one call in a thread and wait for its outcome."""
@@ -177,7 +204,7 @@ class Jobs:
             await job.ended.wait()
         except anyio.get_cancelled_exc_class():
             cancel.cancel()
-            await wait_out(job.ended)
+            await job.wait_out()
             try:
                 value = job.outcome()
             except PackhouseError as error:
@@ -191,6 +218,7 @@ class Jobs:
 
     def spawn(self, work: Callable[[], Any]) -> None:
         """Run an async function beside the store, until the store is closed at the latest."""
+        self.check()
         if self._closed:
             raise StoreClosed("the store is closed")
         self._tasks.start_soon(work)
@@ -205,7 +233,7 @@ class Jobs:
         for job in self._running:
             job.cancel.cancel()
         interruption = await wait_out(self._idle) if self._running else None
-        final = self._begin(Job(last, Cancel()), self._threads, shield=True)
+        final = self._begin(Job(self, last, Cancel()), self._threads, shield=True)
         interruption = await wait_out(final.ended) or interruption
         final.outcome()
         return interruption

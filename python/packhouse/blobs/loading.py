@@ -135,6 +135,7 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
 
     async def _refill(self) -> bool:
         """All that was ready is handed out: wait for the next group; False at the end."""
+        self._core.jobs.check()
         self._held -= self._handing_out
         self._handing_out = 0
         while True:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 from packhouse.blobs.intake import Intake, iterate, owner_waits
-from packhouse.blobs.jobs import wait_out
 from packhouse.blobs.records import SavedBlob
 from packhouse.blobs.session import Session
 from packhouse.blobs.sources import BlobSource, end_generator
@@ -64,7 +63,7 @@ async def unpack(core: Core, saved: Saved) -> list[SavedBlob]:
         except StoreClosed:
             made = make_saved(saved, 0, count)
         else:
-            await wait_out(job.ended)
+            await job.wait_out()
             made = job.outcome()
     if _LOG.isEnabledFor(logging.DEBUG):
         size, waited = sum(blob.size for blob in made), core.committer.wait_seconds

@@ -8,7 +8,7 @@ import anyio
 
 from packhouse._engine import Batch, Cancel, Saved
 from packhouse.blobs.commits import Request
-from packhouse.blobs.jobs import Job, wait_out
+from packhouse.blobs.jobs import Job
 from packhouse.blobs.sources import AsyncSource, Source
 from packhouse.errors import PackhouseError, StoreClosed
 from packhouse.files import PIECE
@@ -81,6 +81,7 @@ class Session:
         job = self._job
         if job is None:
             return
+        self._core.jobs.check()
         if self._tally.wanted:
             await self._follow(job)
         await job.result()
@@ -125,14 +126,14 @@ class Session:
         A cancellation that comes meanwhile goes on afterwards.
         """
         self._cancel.cancel()
-        interruption = await wait_out(self._job.ended) if self._job is not None else None
+        interruption = await self._job.wait_out() if self._job is not None else None
         self._job = None
         try:
             job = self._core.jobs.start(self.drop, shield=True)
         except StoreClosed:
             self.drop()
         else:
-            interruption = await wait_out(job.ended) or interruption
+            interruption = await job.wait_out() or interruption
             job.outcome()
         self._core.sessions.discard(self)
         if interruption is not None:
