@@ -12,6 +12,7 @@ from hypothesis import settings
 
 import packhouse
 from tests.servers.running import NO_SERVER
+from tests.torture.outcome import LEFT_OUT
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -57,9 +58,14 @@ async def store(folder: Path) -> AsyncIterator[packhouse.BlobStore]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say once for each server that is not here what was not tried."""
+    """Say once for each server that is not here what was not tried, and what of a promise could not be tried."""
     skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", ())]
     reasons = Counter(str(told[2]).removeprefix("Skipped: ") for told in skipped if isinstance(told, tuple))
     for reason, count in sorted(reasons.items()):
         if reason.startswith(NO_SERVER):
             terminalreporter.write_line(f"{reason} ({count} tests skipped)", yellow=True)
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            for name, part in report.user_properties:
+                if name == LEFT_OUT:
+                    terminalreporter.write_line(f"LEFT OUT: {part}", yellow=True)

@@ -208,6 +208,46 @@ def test_progress_is_drawn_for_people_only_and_only_after_a_second(shell: Shell)
     assert b"standard input" not in put(0)
 
 
+def test_what_tells_nothing_before_its_end_shows_that_it_works() -> None:
+    script = "import time\nfrom packhouse.cli.meter import Meter\nwith Meter('reading', counts=False): time.sleep({})"
+
+    def drawn(seconds: float) -> bytes:
+        terminal, stderr = os.openpty()
+        waiting = subprocess.Popen([sys.executable, "-c", script.format(seconds)], stderr=stderr)
+        os.close(stderr)
+        seen = b""
+        with contextlib.suppress(OSError):
+            while piece := os.read(terminal, 65536):
+                seen += piece
+        os.close(terminal)
+        assert waiting.wait() == 0
+        return seen
+
+    assert b"reading" in drawn(2.5)
+    assert drawn(0) == b""
+
+
+def test_a_folder_is_committed_as_often_as_asked(shell: Shell) -> None:
+    def segments() -> int:
+        return int(documents(shell("stat", "--json"))[0]["segments"])
+
+    def commits(folder: str, *options: str) -> int:
+        before = segments()
+        Path(folder).mkdir()
+        for number in range(4):
+            (Path(folder) / str(number)).write_bytes(secrets.token_bytes(1 << 20))
+        shell("put", folder, *options)
+        return segments() - before
+
+    assert commits("seldom") == 2, "the files, then the manifest"
+    assert commits("often", "--commit-every", "1") >= 4
+    for number in range(4):
+        Path(f"file {number}").write_bytes(secrets.token_bytes(1 << 20))
+    before = segments()
+    shell("put", *(f"file {number}" for number in range(4)), "--commit-every", "1")
+    assert segments() - before >= 3, "files, too"
+
+
 def test_names_are_listed_and_a_name_is_for_one_thing(shell: Shell) -> None:
     for name in ("b", "a/2", "a/1"):
         shell("put", "-", "--name", name, stdin=name.encode())

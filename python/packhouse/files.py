@@ -34,17 +34,22 @@ class PathSource:
         path: the file; a pipe or a device is read to its end.
         what: how messages call it, "item 3" for instance.
         follow: whether the path may be a symbolic link.
+        size: bytes of the file, where its owner has asked already.
     """
 
-    __slots__ = ("_before", "_file", "_flags", "_path", "_read", "_what")
+    __slots__ = ("_before", "_file", "_flags", "_path", "_read", "_what", "size")
 
-    def __init__(self, path: str | bytes, what: str, *, follow: bool = True) -> None:
+    def __init__(self, path: str | bytes, what: str, *, follow: bool = True, size: int | None = None) -> None:
         self._path = path
+        self.size = size
         self._flags = os.O_RDONLY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
         self._what = what
         self._file: FileIO | None = None
         self._before: os.stat_result | None = None
         self._read = 0
+
+    def __fspath__(self) -> str:
+        return os.fsdecode(self._path)
 
     def piece(self) -> bytes:
         """Read the next bytes, at most `PIECE`; b"" at the end.

@@ -235,6 +235,35 @@ async def test_results_are_yielded_only_when_they_are_committed(folder: Path) ->
         assert store.stats().batches > 3
 
 
+@pytest.mark.parametrize("form", ["path", "open file", "async file", "iterator", "bytes"])
+async def test_no_more_is_at_stake_than_was_asked_for(tmp_path: Path, folder: Path, form: str) -> None:
+    contents = [os.urandom(1_000) for _ in range(60)]
+    paths = [tmp_path / str(number) for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    taken = 0
+
+    async def items() -> AsyncIterator[Any]:
+        nonlocal taken
+        for path, content in zip(paths, contents, strict=True):
+            taken += 1
+            if form == "async file":
+                async with await anyio.open_file(path, "rb") as opened:
+                    yield opened
+            elif form == "open file":
+                with path.open("rb") as file:
+                    yield file
+            else:
+                yield {"path": path, "iterator": iter([content]), "bytes": content}[form]
+
+    async with packhouse.open(folder) as store, store.saving(items(), commit_every=10_000) as results:
+        seen = []
+        async for saved in results:
+            seen.append(saved.key)
+            assert taken - len(seen) < 10, "taken, and not committed before more was taken"
+        assert seen == [key_of(content) for content in contents]
+
+
 async def test_leaving_early_withdraws_what_is_not_committed(folder: Path) -> None:
     blobs = [os.urandom(1_000) for _ in range(300)]
     async with packhouse.open(folder) as store:

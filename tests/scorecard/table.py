@@ -15,7 +15,7 @@ from tests.torture.rows import Row
 
 BEGIN, END = "<!-- scorecard:begin -->", "<!-- scorecard:end -->"
 TELLING = (3, 6, 11, 18, 19, 20)
-"""Rows whose first notes belong to the result: what was measured, what was left out."""
+"""Rows whose first notes belong to the result: what was measured."""
 COLOURS = {"passed": "green", "FAILED": "bold red", "not run": "yellow"}
 
 
@@ -39,7 +39,8 @@ class Line:
             return f"{said}: {len(self.outcome.violations)} violations"
         if self.outcome.not_run is not None:
             return f"{said}: {self.outcome.not_run}"
-        return "; ".join([said, *self.outcome.notes[:2]]) if self.row.number in TELLING else said
+        notes = self.outcome.notes[:2] if self.row.number in TELLING else []
+        return "; ".join([said, *notes, *self.outcome.left_out])
 
 
 def show(console: Console, lines: list[Line]) -> None:

@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         if outcome.not_run is not None:
             print(f"  NOT RUN: {outcome.not_run}")
-        for note in outcome.notes:
+        for note in outcome.notes + outcome.left_out:
             print(f"  {note}")
         for violation in outcome.violations:
             print(f"  VIOLATED: {violation}")

@@ -32,7 +32,7 @@ def run(name: str, *, rounds: int, seed: int = 6) -> Outcome:
         _small_files(nest, name, folder, outcome, seed, rounds=max(2, rounds // 10))
         _full_disk(nest, name, folder, outcome, seed, rounds=max(2, rounds // 10))
         if (why := tracer.why_not()) is not None:
-            outcome.notes.append(f"no forged errors: {why}")
+            outcome.left_out.append(f"no forged errors: {why}")
         else:
             _forged(nest, name, folder, outcome, seed, rounds)
     return outcome
@@ -131,7 +131,7 @@ def _full_disk(nest: Nest, name: str, folder: Path, outcome: Outcome, seed: int,
     for number in range(rounds):
         with small_disk(folder / "full") as (why, disk):
             if why is not None:
-                outcome.notes.append(f"no full disk: {why}")
+                outcome.left_out.append(f"no full disk: {why}")
                 return
             claims = Claims(seed + 100 + number, kinds=["again", "large", "mixed"])
             ballast = disk / "ballast"

@@ -154,7 +154,7 @@ def _links(nest: Nest, name: str, folder: Path, outcome: Outcome) -> None:
     files = [path for path in paths if (start / path).is_file()][:24]
     traceable = tracer.why_not() is None
     if not traceable:
-        outcome.notes.append(f"opens were not traced: {tracer.why_not()}")
+        outcome.left_out.append(f"opens were not traced: {tracer.why_not()}")
     for number, path in enumerate([path for path in paths if (start / path).is_dir()] + files):
         store, outside = folder / "store", folder / "outside" / "planted"
         for old in (store, outside):

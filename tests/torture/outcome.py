@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+LEFT_OUT = "left out"
+"""The property of a test that says what of its row was not done; the summary of a run has a line for each."""
 ENOUGH = 20
 """After this many violations a row stops: more of the same help nobody."""
 
@@ -21,6 +23,8 @@ class Outcome:
     seconds: float = 0.0
     not_run: str | None = None
     notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    """What of the row this machine could not do, and why: told wherever the row is."""
 
     @property
     def verdict(self) -> str:

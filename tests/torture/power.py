@@ -36,7 +36,7 @@ def run(name: str, *, rounds: int, seed: int = 3, kinds: tuple[str, ...] = ("ext
     if refused and outcome.rounds == 0:
         outcome.not_run = "; ".join(refused)
     else:
-        outcome.notes += [f"not run on {why}" for why in refused]
+        outcome.left_out += [f"not run on {why}" for why in refused]
     return outcome
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from tests.torture.outcome import LEFT_OUT
 from tests.torture.rows import ROWS, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LOSES = {
     1: "a_killed_program_loses_blobs_it_was_told_are_safe",
@@ -33,8 +39,10 @@ def called(row: Row) -> str:
     return LOSES[row.number] + ("_in_a_bucket" if row.title.endswith("-bucket") else "")
 
 
-def _demand(row: Row, rounds: int) -> None:
+def _demand(row: Row, rounds: int, record_property: Callable[[str, object], None]) -> None:
     outcome = row.run("packhouse", rounds=rounds)
+    for part in outcome.left_out:
+        record_property(LEFT_OUT, f"row {row.number}: {part}")
     if outcome.not_run is not None:
         pytest.skip(f"NOT RUN: row {row.number}: {outcome.not_run}")
     assert not outcome.violations, "\n".join(outcome.violations)
@@ -45,12 +53,12 @@ SHORT = [row for row in ROWS if row.short >= 0]
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("row", SHORT, ids=[called(row) for row in SHORT])
-def test_nobody_sees_that(row: Row) -> None:
-    _demand(row, row.short)
+def test_nobody_sees_that(row: Row, record_property: Callable[[str, object], None]) -> None:
+    _demand(row, row.short, record_property)
 
 
 @pytest.mark.torture
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("row", ROWS, ids=[called(row) for row in ROWS])
-def test_nobody_sees_that_in_the_long_run(row: Row) -> None:
-    _demand(row, row.full)
+def test_nobody_sees_that_in_the_long_run(row: Row, record_property: Callable[[str, object], None]) -> None:
+    _demand(row, row.full, record_property)

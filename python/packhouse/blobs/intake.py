@@ -62,6 +62,8 @@ class Intake:
         first_index: the number of the first item, for messages.
         allow_async: whether an item may be read by the event loop.
         owner_waits: whether a buffer need not be read before the next item is taken, but only before the call ends.
+        limit: bytes after which no more items are taken. Of a file whose size is not known it is not known either
+            before it is read: the next item waits for that.
     """
 
     def __init__(
@@ -72,15 +74,18 @@ class Intake:
         first_index: int = 0,
         allow_async: bool = True,
         owner_waits: bool = False,
+        limit: int | None = None,
     ) -> None:
         self._session = session
         self._group_bytes = max(1, min(_GROUP_BYTES, budget // 4))
         self._budget = budget
         self._items: list[Buffer | Source] = []
         self._held = 0
-        self._odd: memoryview | AsyncSource | None = None
+        self._odd: memoryview | Source | AsyncSource | None = None
         self._allow_async = allow_async
         self._owner_waits = owner_waits
+        self._limit = limit
+        self._expected = 0
         larger = _OWNED if owner_waits and not session.watched else 1
         self._most_bytes = self._group_bytes * larger
         self._most_items = _GROUP_ITEMS * larger
@@ -89,8 +94,8 @@ class Intake:
         self.ended = False
         """Whether all was taken that `taking` was given."""
 
-    def taking(self, source: Iterator[Any], limit: int | None) -> Iterator[bool]:
-        """Take items until the source ends or, unless its owner waits, `limit` bytes are taken.
+    def taking(self, source: Iterator[Any]) -> Iterator[bool]:
+        """Take items until the source ends or, unless its owner waits, so much is taken as the limit says.
 
         Yields often, and tells whether `act` must be awaited before it goes on.
 
@@ -107,7 +112,7 @@ class Intake:
         else:
             for item in source:
                 yield self.take(item)
-                if limit is not None and self.size + self._session.streamed >= limit:
+                if self._full():
                     return
         self.ended = True
 
@@ -135,6 +140,11 @@ class Intake:
             self._odd = kind
             return True
         self._items.append(kind)
+        if self._limit is not None:
+            if kind.size is None:
+                self._odd = kind
+                return True
+            self._expected += kind.size
         return len(self._items) >= _GROUP_ITEMS
 
     async def act(self) -> None:
@@ -146,8 +156,8 @@ class Intake:
         else:
             held = self._held
             await self._send()
-            # A buffer that its owner may change has to be read before the owner goes on; and what is large is not
-            # held beside more of its kind.
+            # A buffer that its owner may change has to be read before the owner goes on, and what is of unknown size
+            # before it is decided whether to go on; and what is large is not held beside more of its kind.
             if odd is not None or (held > self._budget // 4 and not self._owner_waits):
                 await self._session.settle()
 
@@ -156,8 +166,8 @@ class Intake:
         held = self._held
         return await self._session.commit(self._rest(), held)
 
-    async def pull(self, source: Iterator[Any] | AsyncIterator[Any], limit: int | None = None) -> bool:
-        """Take items until the source ends (returns True) or `limit` bytes are taken (returns False).
+    async def pull(self, source: Iterator[Any] | AsyncIterator[Any]) -> bool:
+        """Take items until the source ends (returns True) or so much is taken as the limit says (returns False).
 
         The loop is given its turn every 2 ms, however fast the source is.
         """
@@ -165,17 +175,20 @@ class Intake:
             async for item in source:
                 if self.take(item):
                     await self.act()
-                if limit is not None and self.size + self._session.streamed >= limit:
+                if self._full():
                     return False
             return True
         pause = time.monotonic() + _SLICE_SECONDS
-        for wanted in self.taking(source, limit):
+        for wanted in self.taking(source):
             if wanted:
                 await self.act()
             if time.monotonic() >= pause:
                 await checkpoint()
                 pause = time.monotonic() + _SLICE_SECONDS
         return self.ended
+
+    def _full(self) -> bool:
+        return self._limit is not None and self.size + max(self._expected, self._session.streamed) >= self._limit
 
     def _take_plain(self, items: list[Any]) -> bool:
         """Take a few items at once if all are bytes and fit into the group."""

@@ -145,8 +145,8 @@ class Saving:
             return False
         session = self._session = Session(self._core, pin=self._pin, check=self._check, tally=self._tally)
         try:
-            intake = Intake(session, budget=self._core.budget, first_index=self._index)
-            if await intake.pull(source, self._limit):
+            intake = Intake(session, budget=self._core.budget, first_index=self._index, limit=self._limit)
+            if await intake.pull(source):
                 self._source = None
             if intake.index == self._index and self._index:
                 await self._withdraw()

@@ -64,7 +64,9 @@ class Session:
         piece = await source.piece()
         following = await source.piece() if len(piece) >= PIECE else b""
         if not following:
-            await self.put([piece], len(piece))
+            await self.settle()
+            self.streamed += len(piece)
+            await self.put([piece], 0)
             return
         await self.settle()
         slot = await self._do(Batch.begin_stream)

@@ -36,6 +36,11 @@ BlobSource: TypeAlias = "SyncBlobSource | AsyncBinaryFile | AsyncIterator[Buffer
 class Source(Protocol):
     """Bytes that a worker thread reads in pieces."""
 
+    @property
+    def size(self) -> int | None:
+        """How many they will be, as far as that is known before they are read."""
+        ...
+
     def piece(self) -> bytes:
         """Read the next bytes, about `PIECE`; b"" at the end."""
         ...
@@ -82,11 +87,12 @@ class AsyncSource:
 class _PiecesSource:
     """Small pieces of a sync iterator or file, put together."""
 
-    __slots__ = ("_read", "_what")
+    __slots__ = ("_read", "_what", "size")
 
     def __init__(self, read: Callable[[], Any], what: str) -> None:
         self._read = read
         self._what = what
+        self.size = None
 
     def piece(self) -> bytes:
         parts: list[bytes] = []

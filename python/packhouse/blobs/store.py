@@ -16,7 +16,7 @@ from packhouse.blobs.saving import Blobs, Saving, save_all
 from packhouse.blobs.stats import StoreStats
 from packhouse.blobs.verifying import VerifyReport, verify
 from packhouse.names import Names
-from packhouse.trees import restore_tree, save_tree
+from packhouse.trees import COMMIT_EVERY, restore_tree, save_tree
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -242,8 +242,20 @@ class BlobStore(Handle):
         """Small JSON documents under names, with compare-and-swap."""
         return Names(self._opened, self._writable)
 
-    async def save_tree(self, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None) -> SavedBlob:
+    async def save_tree(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        commit_every: int = COMMIT_EVERY,
+        progress: ProgressCallback | None = None,
+    ) -> SavedBlob:
         """Save a folder with all that is in it: files, folders, permissions, symbolic links as links.
+
+        Args:
+            path: of the folder.
+            commit_every: bytes of files after which they are committed: what an interruption loses at most. Saved
+                again, what was committed is only hashed.
+            progress: called as it goes.
 
         Returns:
             The manifest blob, whose key restores the tree. It is committed last: the tree is there whole or not at all.
@@ -251,9 +263,9 @@ class BlobStore(Handle):
 
         Raises:
             StorageError: something in it cannot be read or changed meanwhile.
-            InvalidInput: something in it is neither file, folder nor link.
+            InvalidInput: something in it is neither file, folder nor link, or `commit_every` is no number of bytes.
         """
-        return await save_tree(self._writable("save_tree"), path, Tally(progress))
+        return await save_tree(self._writable("save_tree"), path, commit_every, Tally(progress))
 
     async def restore_tree(
         self, key: KeyLike, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None

@@ -33,14 +33,18 @@ async def _ls(url: str, prefix: str, *, long: bool, as_json: bool) -> None:
     import packhouse
 
     async with packhouse.open(url, mode="r") as store:
-        async for name in store.names.list(prefix):
+        listing = store.names.list(prefix)
+        while names := await listing.page(_PAGE):
             if not long and not as_json:
-                emit_line(name)
+                for name in names:
+                    emit_line(name)
                 continue
-            found = await store.names.get(name)
-            if as_json:
-                emit_json({"name": name, "doc": found.doc, "version": found.version, "refs": list(found.refs)})
-            elif kind_of(found.doc) is None:
-                emit_line(f"{'other':6} {'':>12} {'':64} {name}")
-            else:
-                emit_line(f"{found.doc['kind']:6} {bytes_text(found.doc['size']):>12} {found.doc['key']} {name}")
+            for name, found in zip(names, await store.names.get_many(names), strict=True):
+                if found is None:  # deleted meanwhile
+                    continue
+                if as_json:
+                    emit_json({"name": name, "doc": found.doc, "version": found.version, "refs": list(found.refs)})
+                elif kind_of(found.doc) is None:
+                    emit_line(f"{'other':6} {'':>12} {'':64} {name}")
+                else:
+                    emit_line(f"{found.doc['kind']:6} {bytes_text(found.doc['size']):>12} {found.doc['key']} {name}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -24,22 +24,31 @@ class Meter:
     Args:
         label: what is being done, in one or two words.
         total: bytes expected, or None where nobody knows.
+        counts: False for what tells nothing before its end: then time is all there is to show.
     """
 
-    def __init__(self, label: str, total: int | None = None) -> None:
+    def __init__(self, label: str, total: int | None = None, *, counts: bool = True) -> None:
         self._label = label
         self._total = total
+        self._counts = counts
         self._done = 0
-        self._began = time.monotonic()
         self._drawn: tuple[Bars, TaskID] | None = None
-        self._wanted = sys.stderr.isatty()
+        self._drawing = threading.Lock()
+        self._timer = threading.Timer(_SILENT_SECONDS, self._draw) if sys.stderr.isatty() else None
 
     def __enter__(self) -> Self:
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        if self._drawn is not None:
-            self._drawn[0].stop()
+        with self._drawing:
+            timer, self._timer = self._timer, None
+            if timer is not None:
+                timer.cancel()
+            if self._drawn is not None:
+                self._drawn[0].stop()
 
     def advance(self, count: int) -> None:
         """Note that so many more bytes are done."""
@@ -49,30 +58,34 @@ class Meter:
         """Note how many bytes are done in all, and of how many if that is known by now."""
         self._done = done
         self._total = total if total is not None else self._total
-        if not self._wanted or time.monotonic() - self._began < _SILENT_SECONDS:
-            return
-        progress, task = self._drawn or self._draw()
-        progress.update(task, completed=self._done, total=self._total)
+        if self._drawn is not None:
+            progress, task = self._drawn
+            progress.update(task, completed=self._done, total=self._total)
 
     def follow(self, progress: Progress) -> None:
         """Draw what an operation of the store reports; given to it as its callback."""
         self.reach(progress.size)
 
-    def _draw(self) -> tuple[Bars, TaskID]:
+    def _draw(self) -> None:
+        """Begin to draw, in the timer's thread, unless all is over by now."""
         from rich.console import Console
         from rich.progress import (
             BarColumn,
             DownloadColumn,
             Progress,
             TextColumn,
+            TimeElapsedColumn,
             TimeRemainingColumn,
             TransferSpeedColumn,
         )
 
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True))
-        speed = (TransferSpeedColumn(), TimeRemainingColumn())
-        progress = Progress(*columns, *speed, console=Console(stderr=True), transient=True)
-        task = progress.add_task(self._label, total=self._total)
-        progress.start()
-        self._drawn = progress, task
-        return self._drawn
+        counting = (DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn())
+        told = counting if self._counts else (TimeElapsedColumn(),)
+        with self._drawing:
+            if self._timer is None:
+                return
+            bars = (TextColumn("{task.description}"), BarColumn(), *told)
+            progress = Progress(*bars, console=Console(stderr=True), transient=True)
+            task = progress.add_task(self._label, total=self._total, completed=self._done)
+            progress.start()
+            self._drawn = progress, task

@@ -15,6 +15,7 @@ from packhouse.cli.options import Json, Store
 from packhouse.cli.output import bytes_text, count_text, emit_json, emit_line, note
 from packhouse.cli.run import run, usage
 from packhouse.cli.target import Kind, document_for
+from packhouse.files import PathSource
 
 if TYPE_CHECKING:
     import packhouse
@@ -33,7 +34,7 @@ def put(
         typer.Option(
             metavar="MIB",
             min=1,
-            help="Commit files after so much: what an interruption loses at most. Folders: every GiB.",
+            help="Commit after so much: what an interruption loses at most.",
         ),
     ] = 256,
     as_json: Json = False,
@@ -99,7 +100,7 @@ async def _put(url: str, sources: list[str], name: str | None, commit_every: int
                 continue
             for source in group:
                 if what == "folder":
-                    report.saved(source.rstrip("/") + "/", "tree", await _put_folder(store, source))
+                    report.saved(source.rstrip("/") + "/", "tree", await _put_folder(store, source, commit_every))
                 else:
                     report.saved(source, "blob", await _put_input(store))
         if name is not None and report.last is not None:
@@ -116,19 +117,20 @@ def _what(source: str) -> str:
 
 async def _put_files(store: packhouse.BlobStore, files: list[str], commit_every: int, report: _Report) -> None:
     """Save files that stand side by side on the command line, each reported when it is durable."""
-    total = sum(Path(file).stat().st_size for file in files)
-    paths = map(Path, files)
-    with Meter(count_text(len(files), "file"), total) as meter:
-        async with store.saving(paths, commit_every=commit_every, progress=meter.follow) as results:
+    sizes = [Path(file).stat().st_size for file in files]
+    sources = (PathSource(file, "put", size=size) for file, size in zip(files, sizes, strict=True))
+    with Meter(count_text(len(files), "file"), sum(sizes)) as meter:
+        async with store.saving(sources, commit_every=commit_every, progress=meter.follow) as results:
             for file in files:
                 report.saved(file, "blob", await anext(results))
 
 
-async def _put_folder(store: packhouse.BlobStore, folder: str) -> packhouse.SavedBlob:
-    """Save a folder as a tree, which commits what it has every GiB."""
+async def _put_folder(store: packhouse.BlobStore, folder: str, commit_every: int) -> packhouse.SavedBlob:
+    """Save a folder as a tree."""
     files = (path for path in Path(folder).rglob("*") if path.is_file() and not path.is_symlink())
-    with Meter(folder, sum(path.stat().st_size for path in files)) as meter:
-        return await store.save_tree(folder, progress=meter.follow)
+    with Meter(folder) as meter:
+        meter.reach(0, sum(path.stat().st_size for path in files))
+        return await store.save_tree(folder, commit_every=commit_every, progress=meter.follow)
 
 
 async def _put_input(store: packhouse.BlobStore) -> packhouse.SavedBlob:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from packhouse.cli.meter import Meter
 from packhouse.cli.options import Json, Store
 from packhouse.cli.output import bytes_text, count_text, emit_json, emit_line
 from packhouse.cli.run import run
@@ -39,11 +40,13 @@ async def _stat(url: str, targets: list[str], *, as_json: bool) -> None:
 
     async with packhouse.open(url, mode="r") as store:
         if not targets:
-            survey = await store.survey()
+            with Meter("reading the index", counts=False):
+                survey = await store.survey()
             emit_json(asdict(survey)) if as_json else _show_store(survey)
         for target in targets:
             found = await find(store, target)
-            anatomy = await store.anatomy(found.key)
+            with Meter(f"reading the recipe of {target}", counts=False):
+                anatomy = await store.anatomy(found.key)
             if as_json:
                 emit_json({"target": target, "key": found.key, "kind": found.kind, **asdict(anatomy)})
             else:

@@ -40,7 +40,8 @@ async def _verify(url: str, *, independent: bool, as_json: bool) -> None:
     import packhouse
 
     async with packhouse.open(url, create=False) as store:
-        survey = await store.survey()
+        with Meter("reading the index", counts=False):
+            survey = await store.survey()
         with Meter("checking packs", survey.pack_bytes) as meter:
             report = await store.verify(progress=meter.follow)
         recomputed = None

@@ -54,8 +54,9 @@ class _Writer:
                 first_index=self._index,
                 allow_async=False,
                 owner_waits=self._owner_waits,
+                limit=limit,
             )
-            self._take(blobs, intake, limit)
+            self._take(blobs, intake)
             if intake.index == self._index and self._index:
                 self._portal.call(session.withdraw)
                 return None
@@ -70,8 +71,8 @@ class _Writer:
         """Make the results of a batch."""
         return self._portal.call(unpack, self._core, saved)
 
-    def _take(self, blobs: Iterator[Any], intake: Intake, limit: int | None) -> None:
-        for wanted in intake.taking(blobs, limit):
+    def _take(self, blobs: Iterator[Any], intake: Intake) -> None:
+        for wanted in intake.taking(blobs):
             if wanted:
                 self._portal.call(intake.act)
         self.ended = intake.ended

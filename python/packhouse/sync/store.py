@@ -14,6 +14,7 @@ from packhouse.sync.loading import BlobReader, LoadedBlobs, SyncKeys
 from packhouse.sync.names import Names
 from packhouse.sync.portal import Portal
 from packhouse.sync.saving import Saving, SyncBlobs, save_all
+from packhouse.trees import COMMIT_EVERY
 
 if TYPE_CHECKING:
     import os
@@ -229,11 +230,17 @@ class BlobStore:
         """Small JSON documents under names, with compare-and-swap."""
         return Names(self._portal, self._store.names)
 
-    def save_tree(self, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None) -> SavedBlob:
+    def save_tree(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        commit_every: int = COMMIT_EVERY,
+        progress: ProgressCallback | None = None,
+    ) -> SavedBlob:
         """Save a folder with all that is in it. As `packhouse.BlobStore.save_tree`."""
 
         async def save() -> SavedBlob:
-            return await self._store.save_tree(path, progress=progress)
+            return await self._store.save_tree(path, commit_every=commit_every, progress=progress)
 
         return self._portal.call(save)
 

@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from packhouse.blobs.records import SavedBlob
     from packhouse.blobs.sources import BlobSource
 
-__all__ = ["save_tree"]
+__all__ = ["COMMIT_EVERY", "save_tree"]
 
+COMMIT_EVERY = 1 << 30
 _WALKED_AT_ONCE = 256
-_COMMIT_EVERY = 1 << 30
 
 
-async def save_tree(core: Core, path: str | os.PathLike[str], tally: Tally) -> SavedBlob:
+async def save_tree(core: Core, path: str | os.PathLike[str], commit_every: int, tally: Tally) -> SavedBlob:
     """Save what is in a folder, in bounded memory; the tree is there once its manifest is committed, which is last."""
     root = os.fspath(path)
     if not isinstance(root, str):
         raise InvalidInput(f"save_tree: a folder is a str or a Path, not {path!r}", kind="item-type")
-    lines = _Lines(core, root, tally)
+    lines = _Lines(core, root, commit_every, tally)
     try:
         (saved,) = await save_all(core, [lines], pin=True, check=False, tally=Tally(None))
     finally:
@@ -43,9 +43,10 @@ async def save_tree(core: Core, path: str | os.PathLike[str], tally: Tally) -> S
 class _Lines(AsyncIterator[bytes]):
     """The manifest's lines; reading them saves the files that they name."""
 
-    def __init__(self, core: Core, root: str, tally: Tally) -> None:
+    def __init__(self, core: Core, root: str, commit_every: int, tally: Tally) -> None:
         self._core = core
         self._root = root
+        self._commit_every = commit_every
         self._tally = tally
         self._walk = _walk(root, ())
         self._entries: deque[Entry] = deque()
@@ -57,7 +58,7 @@ class _Lines(AsyncIterator[bytes]):
             self._begun = True
             files = cast("AsyncIterator[BlobSource]", self._files())
             self._saving = Saving(
-                self._core, files, commit_every=_COMMIT_EVERY, pin=True, check=False, tally=self._tally
+                self._core, files, commit_every=self._commit_every, pin=True, check=False, tally=self._tally
             )
             await self._saving.__aenter__()
             return HEADER
@@ -89,7 +90,7 @@ class _Lines(AsyncIterator[bytes]):
                 self._entries.append(entry)
                 if entry.kind == "file":
                     path = "/".join((self._root, *entry.parts))
-                    yield PathSource(path, repr(path), follow=False)
+                    yield PathSource(path, repr(path), follow=False, size=entry.size)
 
 
 def _walk(root: str, above: tuple[str, ...]) -> Iterator[Entry]:
@@ -105,7 +106,7 @@ def _walk(root: str, above: tuple[str, ...]) -> Iterator[Entry]:
             if stat.S_ISLNK(status.st_mode):
                 yield Entry(parts, "link", target=os.readlink(one.path))  # noqa: PTH115 - a Path would tidy it
             elif stat.S_ISREG(status.st_mode):
-                yield Entry(parts, "file", mode)
+                yield Entry(parts, "file", mode, size=status.st_size)
             elif stat.S_ISDIR(status.st_mode):
                 yield Entry(parts, "dir", mode)
                 yield from _walk(root, parts)
