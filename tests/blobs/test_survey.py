@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 from blake3 import blake3
 
@@ -12,6 +13,7 @@ import packhouse
 from tests.torture.damage import flip
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 
@@ -43,6 +45,31 @@ async def test_what_was_stored_again_because_it_was_damaged_counts_as_surplus(fo
         survey = await store.survey()
     assert (survey.blobs, survey.surplus) == (1, 1)
     assert 60_000 <= survey.surplus_bytes < 61_000
+
+
+async def test_what_two_writers_save_at_the_same_moment_counts_as_surplus(folder: Path) -> None:
+    blob = noise(30_000_000, 5)
+    both = [anyio.Event(), anyio.Event()]
+
+    async def pieces(writer: int) -> AsyncIterator[bytes]:
+        for start in range(0, len(blob), 1_000_000):
+            yield blob[start : start + 1_000_000]
+        both[writer].set()
+        await both[1 - writer].wait()
+
+    async def save(writer: int) -> None:
+        async with packhouse.open(folder) as store:
+            await store.save_stream(pieces(writer))
+
+    async with packhouse.open(folder) as store:
+        async with anyio.create_task_group() as writers:
+            writers.start_soon(save, 0)
+            writers.start_soon(save, 1)
+        survey = await store.survey()
+        assert (survey.blobs, survey.blob_bytes, survey.chunk_bytes) == (1, len(blob), len(blob))
+        assert len(blob) / 2 < survey.surplus_bytes < len(blob) * 1.01, "once more for the other writer, and no more"
+        assert (await store.save_blobs([blob]))[0].existed
+        assert (await store.survey()).surplus == survey.surplus
 
 
 async def test_another_level_gives_other_bytes_and_an_absurd_one_is_refused() -> None:
