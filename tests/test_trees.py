@@ -77,6 +77,8 @@ async def test_what_cannot_be_saved_is_named(store: packhouse.BlobStore, tmp_pat
     os.mkfifo(tmp_path / "with pipe" / "pipe")
     with pytest.raises(packhouse.InvalidInput, match="pipe") as invalid:
         await store.save_tree(tmp_path / "with pipe")
+    with pytest.raises(packhouse.InvalidInput, match="commit_every"):
+        await store.save_tree(tmp_path, commit_every=0)
     assert invalid.value.kind == "tree-item"
 
 

@@ -95,7 +95,7 @@ class BlobStore(Handle):
         Args:
             blobs: as for `save_blobs`.
             commit_every: bytes after which to commit what there is, giving up the atomicity of the whole; None for one
-                commit at the end.
+                commit at the end. Of a path or stream it is known only when it is read: the next item waits for that.
             len_hint: as for `save_blobs`.
             pin: as for `save_blobs`.
             check: as for `save_blobs`.
