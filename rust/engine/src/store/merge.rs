@@ -19,6 +19,7 @@ use crate::format::segment::LEVELS;
 use crate::format::{BatchRecord, BlobEntry, Entry, Footer, PackRow, PinRow, SegmentName};
 use crate::id::Id;
 use crate::index::by_digest::ByDigest;
+use crate::index::levels::Snapshot;
 use crate::index::segment::Segment;
 use crate::index::write::SegmentWriter;
 use crate::mutant::planted;
@@ -35,6 +36,26 @@ const EMBED: u64 = 32 * 1024 * 1024;
 /// How many segments a level may hold before it is merged.
 fn many(level: u8) -> usize {
     MANY.get(usize::from(level.min(1))).copied().unwrap_or(16)
+}
+
+/// The segments that a writer would merge: none where there are not too many, or too few of them are small enough and sound.
+fn to_merge(snapshot: &Snapshot, level: u8, input: u64) -> Vec<Arc<Segment>> {
+    if snapshot.level(level).count() <= many(level) {
+        return Vec::new();
+    }
+    let mut inputs: Vec<&Arc<Segment>> = snapshot.level(level).filter(|segment| !segment.is_harmed()).collect();
+    // The smallest first: one that is too large for a writer stays, and keeps no other from being merged.
+    inputs.sort_by_key(|segment| segment.file_len());
+    let mut size = 0_u64;
+    inputs.retain(|segment| {
+        size = size.saturating_add(segment.file_len());
+        size <= input
+    });
+    if inputs.len() <= many(level) / 2 {
+        return Vec::new();
+    }
+    inputs.sort_by_key(|segment| segment.name().id);
+    inputs.into_iter().map(Arc::clone).collect()
 }
 
 /// What a merged segment will hold. Entries of up to [`INPUT`] bytes of segments.
@@ -56,7 +77,7 @@ impl Store {
     pub fn is_crowded(&self) -> bool {
         let inner = &self.inner;
         let Ok(snapshot) = inner.levels.snapshot() else { return false };
-        inner.writable && (0..LEVELS.saturating_sub(1)).any(|level| snapshot.level(level).count() > many(level))
+        inner.writable && (0..LEVELS.saturating_sub(1)).any(|level| !to_merge(&snapshot, level, INPUT).is_empty())
     }
 
     /// Merge levels that hold too many segments, unless another process does. Returns whether anything was merged. A writer calls it
@@ -89,27 +110,22 @@ impl Inner {
     }
 
     fn merge_level(&self, level: u8, cancel: &Cancel) -> Result<bool> {
-        let many = many(level);
-        if self.levels.snapshot()?.level(level).count() <= many {
+        if to_merge(self.levels.snapshot()?.as_ref(), level, INPUT).is_empty() {
             return Ok(false);
         }
         let writer = self.writer()?;
         let Some(_held) = self.disk.try_lock("locks/merge", true).at("lock", "locks/merge")? else { return Ok(false) };
         let snapshot = self.levels.refresh()?;
-        let mut inputs: Vec<Arc<Segment>> = Vec::new();
-        let mut size = 0_u64;
-        for segment in snapshot.level(level) {
-            // An input that does not verify is left out and kept.
-            if segment.verify().is_err() {
-                continue;
-            }
-            size = size.saturating_add(segment.file_len());
-            if size > INPUT {
-                break;
-            }
-            inputs.push(Arc::clone(segment));
+        let mut inputs = to_merge(&snapshot, level, INPUT);
+        let mut sound = Vec::with_capacity(inputs.len());
+        for segment in &inputs {
+            cancel.check()?;
+            sound.push(segment.verify().is_ok());
         }
-        if inputs.len() <= many / 2 {
+        // An input that does not verify is left out and kept.
+        let mut sound = sound.into_iter();
+        inputs.retain(|_| sound.next() == Some(true));
+        if inputs.len() <= many(level) / 2 {
             return Ok(false);
         }
         let target = level.saturating_add(1);
@@ -323,4 +339,53 @@ fn write_footer(file: &dyn Staged, pack: Id, merged: &Merged, embedded: bool) ->
     footer.encode(pack, &mut bytes)?;
     file.write_at(&[IoSlice::new(&bytes)], end).at("write", "pack")?;
     Ok(PackRow { pack, len: footer.pack_len().ok_or_else(internal)?, embedded })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::WriterId;
+    use crate::chunk::Params;
+    use crate::disk::SimDisk;
+    use crate::format::Settings;
+    use crate::store::{BatchOptions, OpenOptions};
+
+    #[test]
+    fn a_segment_that_is_too_large_to_be_merged_keeps_no_other_from_it() {
+        let settings = Settings {
+            store: WriterId::random().unwrap().new_id().unwrap(),
+            chunking: Params::default(),
+            zstd_level: 1,
+            retention_ms: 1,
+            conditional_writes: true,
+            quoted_etags: true,
+            list_after_put: true,
+            reader_features: Vec::new(),
+            writer_features: Vec::new(),
+        };
+        let options = OpenOptions { write: true, create: true, settings, threads: 1, entries_in_memory: 1_000 };
+        let store = Store::open(Arc::new(SimDisk::memory()), options).unwrap();
+        for commit in 0_u32..40 {
+            // The first, whose id sorts before the others', is the large one.
+            let blobs: Vec<[u8; 8]> = (0_u32..if commit == 0 { 5_000 } else { 1 })
+                .map(|at| ((u64::from(commit) << 32) | u64::from(at)).to_le_bytes())
+                .collect();
+            let items: Vec<&[u8]> = blobs.iter().map(<[u8; 8]>::as_slice).collect();
+            let mut batch = store.begin(BatchOptions::default()).unwrap();
+            batch.add(&items, &Cancel::new()).unwrap();
+            store.commit(vec![batch]).remove(0).unwrap();
+        }
+        let snapshot = store.inner.levels.refresh().unwrap();
+        let mut lengths: Vec<u64> = snapshot.level(0).map(|segment| segment.file_len()).collect();
+        lengths.sort_unstable();
+        let input = lengths.last().unwrap().saturating_sub(1);
+        assert_eq!(to_merge(&snapshot, 0, input).len(), 39);
+        assert!(
+            to_merge(&snapshot, 0, lengths.first().unwrap().saturating_mul(3)).is_empty(),
+            "too few are small enough"
+        );
+        assert_eq!(to_merge(&snapshot, 0, INPUT).len(), 40);
+    }
 }
