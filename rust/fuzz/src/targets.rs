@@ -297,7 +297,7 @@ fn gzip(bytes: &[u8]) -> bool {
     let Ok(found) = Found::of_bytes(key, file) else { return false };
     assert!(found.size() <= file.len() as u64 * 1032, "a few bytes claim to be many");
     let mut memory = vec![0; usize::try_from(found.size()).unwrap_or(LARGEST).min(LARGEST)];
-    let sound = found.is_sound().unwrap_or(false);
+    let sound = found.is_sound(&Cancel::new()).unwrap_or(false);
     let loaded = match gzip::fetch(&[&found], &mut [&mut memory], &Cancel::new()).pop() {
         Some(Ok(Loaded::Filled)) => memory,
         Some(Ok(Loaded::Other(blob))) => blob,

@@ -5,6 +5,10 @@ use std::fmt;
 use sha1::{Digest as _, Sha1};
 
 use crate::id::{parse, write_hex};
+use crate::{Cancel, Result};
+
+/// Bytes that are hashed before it is seen whether the caller still wants it: some milliseconds.
+const PATIENCE: usize = 8 * 1024 * 1024;
 
 /// The SHA-1 of a blob.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +18,16 @@ impl Sha1Key {
     /// Hash a blob.
     pub fn of(blob: &[u8]) -> Self {
         Self(Sha1::digest(blob).into())
+    }
+
+    /// Hash a blob, unless asked to stop.
+    pub(super) fn of_unless(blob: &[u8], cancel: &Cancel) -> Result<Self> {
+        let mut hasher = Hasher::default();
+        for piece in blob.chunks(PATIENCE) {
+            cancel.check()?;
+            hasher.update(piece);
+        }
+        Ok(hasher.finish())
     }
 
     /// Read exactly 40 lower-case hex digits; `None` for anything else.

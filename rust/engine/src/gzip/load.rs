@@ -77,8 +77,8 @@ impl Found {
     }
 
     /// Whether the content has the SHA-1 of the key; if not, that is noted.
-    pub(super) fn inspect(&self) -> Result<bool> {
-        let sound = self.is_sound()?;
+    pub(super) fn inspect(&self, cancel: &Cancel) -> Result<bool> {
+        let sound = self.is_sound(cancel)?;
         if !sound {
             self.note();
         }
@@ -88,18 +88,19 @@ impl Found {
     /// Whether the content has the SHA-1 of the key, and any reader of gzip can see that. Bounded memory.
     ///
     /// # Errors
-    /// The file cannot be read.
-    pub fn is_sound(&self) -> Result<bool> {
-        if self.hash_members().is_ok_and(|key| key == self.key) {
+    /// The file cannot be read, or asked to stop.
+    pub fn is_sound(&self, cancel: &Cancel) -> Result<bool> {
+        if self.hash_members(cancel).is_ok_and(|key| key == self.key) {
             return Ok(true);
         }
-        Ok(hash(self.source.reader())? == Some(self.key) || hash(self.gzip())? == Some(self.key))
+        Ok(hash(self.source.reader(), cancel)? == Some(self.key) || hash(self.gzip(), cancel)? == Some(self.key))
     }
 
-    fn hash_members(&self) -> Result<Sha1Key> {
+    fn hash_members(&self, cancel: &Cancel) -> Result<Sha1Key> {
         let Shape::Ours(members) = &self.shape else { return Err(self.damaged()) };
         let (mut hasher, mut decompressor, mut memory) = (Hasher::default(), Decompressor::new(), Vec::new());
         for member in members {
+            cancel.check()?;
             memory.resize(member.content, 0);
             inflate(&self.source, member, &mut decompressor, &mut memory)?;
             // Other readers look at the checksum, which a load by the key has no need of.
@@ -120,7 +121,7 @@ impl Found {
             Ok(key) if key == self.key || planted("gzip-not-checked") => Ok(Loaded::Filled),
             Err(error) if error.kind() != crate::Kind::Corrupt => Err(error),
             // By others, of another size than it says; or ours is the content of a file that was saved as it is.
-            _ => match self.thorough()? {
+            _ => match self.thorough(cancel)? {
                 Some(blob) => Ok(Loaded::Other(blob)),
                 None => {
                     self.note();
@@ -159,17 +160,17 @@ impl Found {
     }
 
     /// Try whatever the file may be.
-    fn thorough(&self) -> Result<Option<Vec<u8>>> {
-        if hash(self.source.reader())? == Some(self.key) {
+    fn thorough(&self, cancel: &Cancel) -> Result<Option<Vec<u8>>> {
+        if hash(self.source.reader(), cancel)? == Some(self.key) {
             let len = usize::try_from(self.source.len()).map_err(|_| self.damaged())?;
             return self.source.read(0, len).map(Some);
         }
-        if hash(self.gzip())? != Some(self.key) {
+        if hash(self.gzip(), cancel)? != Some(self.key) {
             return Ok(None);
         }
         let mut blob = Vec::new();
         self.gzip().read_to_end(&mut blob).at("read", &self.key.path())?;
-        Ok((Sha1Key::of(&blob) == self.key).then_some(blob))
+        Ok((Sha1Key::of_unless(&blob, cancel)? == self.key).then_some(blob))
     }
 
     fn note(&self) {
@@ -188,9 +189,10 @@ impl Found {
 }
 
 /// Hash what a reader gives; `None` when it is damaged on the way.
-fn hash(mut reader: impl Read) -> Result<Option<Sha1Key>> {
+fn hash(mut reader: impl Read, cancel: &Cancel) -> Result<Option<Sha1Key>> {
     let (mut hasher, mut buffer) = (Hasher::default(), vec![0; 256 << 10]);
     loop {
+        cancel.check()?;
         match reader.read(&mut buffer) {
             Ok(0) => return Ok(Some(hasher.finish())),
             Ok(read) => hasher.update(buffer.get(..read).unwrap_or_default()),
@@ -264,12 +266,12 @@ fn members(source: &Source) -> Result<Option<Vec<Member>>> {
 }
 
 /// Whether a file holds `blob`, as far as its lengths and its checksum tell.
-pub(super) fn seems_to_hold(found: &Found, blob: &[u8]) -> Result<bool> {
+pub(super) fn seems_to_hold(found: &Found, blob: &[u8], cancel: &Cancel) -> Result<bool> {
     if found.size != (blob.len() as u64) & 0xFFFF_FFFF && found.size != blob.len() as u64 {
         return Ok(false);
     }
     let last = match &found.shape {
-        Shape::Raw => return found.is_sound(),
+        Shape::Raw => return found.is_sound(cancel),
         Shape::Gzip => blob,
         Shape::Ours(members) => container::piece(blob, members.len().saturating_sub(1)),
     };

@@ -84,7 +84,7 @@ pub fn pack(blobs: &[&[u8]], cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
 /// # Errors
 /// Asked to stop.
 pub fn keys(blobs: &[&[u8]], cancel: &Cancel) -> Result<Vec<Sha1Key>> {
-    crate::store::pipeline::map(blobs, cores(), 1, cancel, |blob| Ok(Sha1Key::of(blob)))
+    crate::store::pipeline::map(blobs, cores(), 1, cancel, |blob| Sha1Key::of_unless(blob, cancel))
 }
 
 /// Read blobs that were located into memory of their sizes, verified. Where the size was only a guess, the bytes come as `Loaded::Other`.
@@ -97,7 +97,9 @@ pub fn fetch(found: &[&Found], memory: &mut [&mut [u8]], cancel: &Cancel) -> Vec
 /// # Errors
 /// A file cannot be read, or asked to stop.
 pub fn sound(found: &[Option<Found>], cancel: &Cancel) -> Result<Vec<Option<bool>>> {
-    crate::store::pipeline::map(found, cores(), 1, cancel, |one| one.as_ref().map(Found::inspect).transpose())
+    crate::store::pipeline::map(found, cores(), 1, cancel, |one| {
+        one.as_ref().map(|one| one.inspect(cancel)).transpose()
+    })
 }
 
 fn blob_into(deflater: &mut Deflater, blob: &[u8], out: &mut Vec<u8>) -> Result<()> {

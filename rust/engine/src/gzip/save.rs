@@ -66,7 +66,7 @@ impl GzipBatch {
     pub fn add(&self, blobs: &[&[u8]], raw: bool, cancel: &Cancel) -> Result<Vec<Sha1Key>> {
         let grain = blobs.len().div_ceil(64).clamp(1, 16);
         let keys = pipeline::map(blobs, self.threads, grain, cancel, |blob| {
-            if blob.len() > LARGE { Ok(None) } else { self.alone(blob, raw).map(Some) }
+            if blob.len() > LARGE { Ok(None) } else { self.alone(blob, raw, cancel).map(Some) }
         })?;
         let pairs = keys.into_iter().zip(blobs);
         pairs.map(|(key, blob)| key.map_or_else(|| self.together(blob, raw, cancel), Ok)).collect()
@@ -109,13 +109,9 @@ impl GzipBatch {
                 folders.insert(key.folder());
             }
         }
-        let names = |some: &mut [Pending]| some.iter_mut().try_for_each(Pending::name);
-        let share = pending.len().div_ceil(if many { self.threads } else { 1 }).max(1);
-        std::thread::scope(|scope| {
-            let others: Vec<_> = pending.chunks_mut(share).map(|some| scope.spawn(|| names(some))).collect();
-            let joined = others.into_iter().map(|other| other.join().unwrap_or_else(|_| Err(stopped())));
-            joined.collect::<Result<Vec<()>>>()
-        })?;
+        let share = pending.len().div_ceil(if many { self.threads } else { 1 });
+        let named = pipeline::spread(&mut pending, share, |some| some.iter_mut().try_for_each(Pending::name));
+        named.into_iter().collect::<Result<Vec<()>>>()?;
         if planted("gzip-not-synced") {
             // nor is anything else
         } else if many && !pending.is_empty() {
@@ -133,9 +129,9 @@ impl GzipBatch {
         Ok(())
     }
 
-    fn alone(&self, blob: &[u8], raw: bool) -> Result<Sha1Key> {
+    fn alone(&self, blob: &[u8], raw: bool, cancel: &Cancel) -> Result<Sha1Key> {
         let key = Sha1Key::of(blob);
-        if self.is_known(key, blob)? {
+        if self.is_known(key, blob, cancel)? {
             return Ok(key);
         }
         let describe = Description::read(&*self.disk, key)?.wanted(raw);
@@ -175,6 +171,7 @@ impl GzipBatch {
             next: Mutex::new(0),
             offset: Mutex::new(0),
             hashing: AtomicBool::new(false),
+            cancel,
             key: OnceLock::new(),
             needless: Cancel::new(),
         };
@@ -194,7 +191,7 @@ impl GzipBatch {
     }
 
     /// Whether a file holds this content, or will when the batch is committed.
-    fn is_known(&self, key: Sha1Key, blob: &[u8]) -> Result<bool> {
+    fn is_known(&self, key: Sha1Key, blob: &[u8], cancel: &Cancel) -> Result<bool> {
         if !lock(&self.seen).insert(key) {
             return Ok(true);
         }
@@ -206,9 +203,9 @@ impl GzipBatch {
         let known = if planted("gzip-not-healed") {
             true
         } else if sound {
-            found.is_sound()?
+            found.is_sound(cancel)?
         } else {
-            load::seems_to_hold(&found, blob)?
+            load::seems_to_hold(&found, blob, cancel)?
         };
         if known {
             lock(&self.leaned).push(key);
@@ -253,6 +250,7 @@ struct Packing<'a> {
     next: Mutex<usize>,
     offset: Mutex<u64>,
     hashing: AtomicBool,
+    cancel: &'a Cancel,
     key: OnceLock<Sha1Key>,
     /// Raised when the blob turns out to be known.
     needless: Cancel,
@@ -293,8 +291,8 @@ impl<'a> Stations for Packing<'a> {
         self.file.write_at(&[IoSlice::new(&bytes)], offset).at("write", "a new file")?;
         self.file.start_writeback(offset, bytes.len() as u64);
         if !self.hashing.swap(true, Ordering::AcqRel) {
-            let key = Sha1Key::of(self.blob);
-            if self.batch.is_known(key, self.blob)? {
+            let key = Sha1Key::of_unless(self.blob, self.cancel)?;
+            if self.batch.is_known(key, self.blob, self.cancel)? {
                 self.needless.cancel();
             }
             let _ = self.key.set(key);

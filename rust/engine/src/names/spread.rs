@@ -1,8 +1,9 @@
 //! Spreading the system calls of a large batch over the cores.
 
 use std::num::NonZero;
-use std::panic::resume_unwind;
 use std::thread;
+
+use crate::store::pipeline;
 
 /// From this many items on a thread is worth its start.
 const WORTH_A_THREAD: usize = 256;
@@ -13,11 +14,5 @@ const MOST_THREADS: usize = 4;
 pub(super) fn spread<T: Send, R: Send>(items: &mut [T], work: impl Fn(&mut [T]) -> R + Sync) -> Vec<R> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
     let run = items.len().div_ceil(cores).max(WORTH_A_THREAD);
-    if items.len() <= run {
-        return vec![work(items)];
-    }
-    thread::scope(|scope| {
-        let runs: Vec<_> = items.chunks_mut(run).map(|items| scope.spawn(|| work(items))).collect();
-        runs.into_iter().map(|run| run.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
-    })
+    pipeline::spread(items, run, work)
 }

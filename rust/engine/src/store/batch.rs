@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use super::feed::{Feed, Whole};
 use super::items::{Item, Repeats};
 use super::known::{Known, Leaned};
-use super::pipeline::lock;
+use super::pipeline::{self, lock};
 use super::runs::{PackRef, Run, Runs};
 use super::stage::{Placed, SMALL, SMALL_LIMIT, Stage};
 use super::stream::Stream;
@@ -142,9 +143,10 @@ impl Batch {
             notes.check_announced()?; // marks are listed in step 3
             let index = || if self.listed { levels.snapshot() } else { levels.refresh_checked() };
             let (damage, snapshot) = std::thread::scope(|scope| {
-                let damage = scope.spawn(|| notes.refresh_damage(disk)); // beside the index: each is a request
+                let list = || notes.refresh_damage(disk);
+                let beside = pipeline::helpers(scope, 1, list).pop(); // each is a request
                 let snapshot = index();
-                (damage.join(), snapshot)
+                (beside.map_or_else(|| Ok(list()), ScopedJoinHandle::join), snapshot)
             });
             damage.map_err(|_| internal())??;
             snapshot?

@@ -256,9 +256,7 @@ impl Inner {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..hands.count() {
-                scope.spawn(work);
-            }
+            drop(pipeline::helpers(scope, hands.count().saturating_sub(1), work));
             work();
         });
         failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -276,11 +274,7 @@ impl Inner {
             }
             if let (Some(damage), 1) = (damage, attempt) {
                 self.note_index_damage(snapshot);
-                return Err(damage.recast(
-                    Kind::Corrupt,
-                    "index",
-                    &format!("look up {}: a part of the index cannot be read", found.key),
-                ));
+                return Err(damage.of_index(&format!("look up {}", found.key)));
             }
         }
         Err(Error::new(Kind::NotFound, "blob-not-found", format!("load {}: no such blob", found.key)))

@@ -7,7 +7,9 @@
 //! Nobody waits for a turn: a result that is early is left for whoever has the one before it.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 
 use crate::cancel::Cancel;
 use crate::digest::{Digest, StreamHasher};
@@ -60,11 +62,10 @@ pub(crate) fn run<S: Stations>(stations: &S, threads: usize, cancel: &Cancel) ->
         turn: Condvar::new(),
         cancel,
     };
+    let work = || shared.worker();
     std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(|| shared.worker());
-        }
-        shared.worker();
+        drop(helpers(scope, threads.saturating_sub(1), work));
+        work();
     });
     match lock(&shared.line).error.take() {
         Some(error) => Err(error),
@@ -177,7 +178,7 @@ pub(crate) fn map<T: Sync, R: Send>(
         }
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..wanted).map(|_| scope.spawn(run)).collect();
+        let others = helpers(scope, wanted.saturating_sub(1), run);
         let mine = run();
         let joined = others.into_iter().try_for_each(|other| other.join().unwrap_or_else(|_| Err(panicked())));
         mine.and(joined)
@@ -185,6 +186,39 @@ pub(crate) fn map<T: Sync, R: Send>(
     let mut groups = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     groups.sort_unstable_by_key(|(index, _)| *index);
     Ok(groups.into_iter().flat_map(|(_, done)| done).collect())
+}
+
+/// Let `work` go over runs of `run` items, side by side; the results in the items' order.
+pub(crate) fn spread<T: Send, R: Send>(items: &mut [T], run: usize, work: impl Fn(&mut [T]) -> R + Sync) -> Vec<R> {
+    let run = run.max(1);
+    let threads = items.len().div_ceil(run);
+    let runs = Mutex::new(items.chunks_mut(run).enumerate());
+    let results = Mutex::new(Vec::with_capacity(threads));
+    let go = || {
+        loop {
+            let next = lock(&runs).next();
+            let Some((at, items)) = next else { return };
+            let done = work(items);
+            lock(&results).push((at, done));
+        }
+    };
+    std::thread::scope(|scope| {
+        let others = helpers(scope, threads.saturating_sub(1), go);
+        go();
+        others.into_iter().for_each(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_unstable_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, done)| done).collect()
+}
+
+/// Start so many threads, or as many as the system gives: whoever starts them does the work of those that it refuses.
+pub(crate) fn helpers<'scope, R: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    count: usize,
+    work: impl Fn() -> R + Copy + Send + 'scope,
+) -> Vec<ScopedJoinHandle<'scope, R>> {
+    (0..count).map_while(|_| Builder::new().spawn_scoped(scope, work).ok()).collect()
 }
 
 /// Hash one large blob on up to `threads` threads.

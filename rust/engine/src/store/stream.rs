@@ -117,8 +117,12 @@ fn hash_beside<R: Send>(
         hasher.update(piece);
         return work();
     }
+    let hasher = Mutex::new(hasher);
+    let hash = || lock(&hasher).update(piece);
     std::thread::scope(|scope| {
-        scope.spawn(|| hasher.update(piece));
+        if pipeline::helpers(scope, 1, hash).is_empty() {
+            hash();
+        }
         work()
     })
 }
