@@ -79,12 +79,17 @@ impl Names {
                 let text = "write a name: the store was made without conditional writes, so updates would be lost";
                 return Err(packhouse_engine::Error::new(Kind::Unsupported, "conditional-writes", text));
             }
-            let refs: Vec<Digest> = read.iter().flat_map(|one| &one.refs).copied().collect();
+            let mut refs: Vec<Digest> = read.iter().flat_map(|one| &one.refs).copied().collect();
+            refs.sort_unstable();
+            refs.dedup();
             check_refs(&store, &refs, &cancel.flag)?;
             let patience = Patience { cancel: cancel.flag.clone(), deadline: None };
             let changes: Vec<Change<'_>> = read.iter().map(Read::change).collect();
             let mut outcomes = engine.apply(store.writer_id()?, &changes, &patience)?;
             // What was written keeps its blobs alive from now on; whether it came in time is known only afterwards.
+            if check_refs(&store, &refs, &packhouse_engine::Cancel::new()).is_ok() {
+                return Ok(outcomes);
+            }
             for (one, outcome) in read.iter().zip(&mut outcomes) {
                 let refs = &one.refs;
                 if let (false, Ok(_), Err(error)) =

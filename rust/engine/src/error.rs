@@ -116,6 +116,13 @@ impl Error {
         self.source.as_ref().map(io::Error::kind)
     }
 
+    /// Why a part of the index cannot be read, told to whoever looked for something in it: what the system refused stays that.
+    #[must_use]
+    pub(crate) fn of_index(self, looked: &str) -> Self {
+        let (kind, cause) = if self.kind == Kind::Io { (Kind::Io, self.cause) } else { (Kind::Corrupt, "index") };
+        self.recast(kind, cause, &format!("{looked}: a part of the index cannot be read"))
+    }
+
     /// The same error seen as another class, with a sentence before it.
     #[must_use]
     pub fn recast(mut self, kind: Kind, cause: &'static str, prefix: &str) -> Self {

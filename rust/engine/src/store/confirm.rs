@@ -2,6 +2,7 @@
 //!
 //! Checking after publishing is what makes a collector safe beside writers without a clock; `docs/format.md` has the argument.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::batch::Batch;
@@ -18,7 +19,7 @@ use crate::format::entry::ENTRY;
 use crate::format::{BatchRecord, Entry, FrameKind};
 use crate::id::Id;
 use crate::index::by_digest::{ByDigest, DigestSet};
-use crate::index::levels::Snapshot;
+use crate::index::levels::{Snapshot, level_dir};
 use crate::mutant::planted;
 use crate::{Error, Kind, Result};
 
@@ -191,25 +192,40 @@ impl Store {
         Ok(answers)
     }
 
-    /// Whether a batch was committed: `Some(true)` when its record is published and everything it needs is there, `Some(false)` when
-    /// it is not, `None` when its record may have been dropped after the retention time.
+    /// Whether a batch was committed: `Some(true)` when its record is published, durable, and everything it needs is there,
+    /// `Some(false)` when it is not, `None` when nobody can say: its record may have been dropped after the retention time, or a sync
+    /// of this process failed, and what the disk holds of it shows only when the store is opened anew.
     ///
     /// # Errors
     /// `Corrupt` when a part of the index cannot be read; the disk's errors.
     pub fn committed(&self, batch: Id) -> Result<Option<bool>> {
         let inner = &self.inner;
-        let snapshot = inner.levels.refresh()?;
-        inner.notes.refresh(inner.disk.as_ref())?;
-        if let Some((_, error)) = snapshot.broken.first() {
-            return Err(error.clone());
+        let mut answer = None;
+        for _ in 0..ROUNDS {
+            let snapshot = inner.levels.refresh()?;
+            answer = inner.committed_in(&snapshot, batch)?;
+            // What stood in segments that were merged meanwhile stands in others.
+            if answer != Some(false) || inner.levels.refresh()?.losses == snapshot.losses {
+                break;
+            }
         }
-        let mut seen = false;
+        Ok(answer.filter(|committed| !committed || inner.poison.get().is_none()))
+    }
+}
+
+impl Inner {
+    fn committed_in(&self, snapshot: &Arc<Snapshot>, batch: Id) -> Result<Option<bool>> {
+        self.notes.refresh(self.disk.as_ref())?;
+        if let Some((_, error)) = snapshot.broken.first() {
+            return Err(error.clone().of_index("look for a batch"));
+        }
+        let mut levels = BTreeSet::new();
         for segment in &snapshot.segments {
             for (ordinal, record) in (0_u32..).zip(segment.records()?) {
                 if record.batch != batch {
                     continue;
                 }
-                seen = true;
+                levels.insert(segment.level());
                 let mut keys = record.leaned;
                 segment.all::<ENTRY>(&segment.layout().chunks, &mut |row| {
                     let entry = Entry::decode(row)?;
@@ -225,22 +241,25 @@ impl Store {
                     Ok(())
                 })?;
                 for key in keys {
-                    if !inner.is_whole(&snapshot, &key)? {
+                    if !self.is_whole(snapshot, &key)? {
                         return Ok(Some(false));
                     }
                 }
             }
         }
-        if seen {
+        // It can be seen: its writer may have died before the name was durable.
+        for level in &levels {
+            let dir = level_dir(*level);
+            self.disk.sync_dir(&dir).at("sync", &dir)?;
+        }
+        if !levels.is_empty() {
             return Ok(Some(true));
         }
         // Records of batches that are not pinned are dropped after the retention time: an old store cannot tell.
-        let age = inner.age_ms()?;
-        Ok((age < inner.settings.retention_ms).then_some(false))
+        let age = self.age_ms()?;
+        Ok((age < self.settings.retention_ms).then_some(false))
     }
-}
 
-impl Inner {
     /// Whether a blob is in the index and every pack that holds a part of it is there.
     fn is_whole(&self, snapshot: &Arc<Snapshot>, key: &Digest) -> Result<bool> {
         match self.find(snapshot, key)?.0.map(|found| found.what) {
@@ -255,8 +274,9 @@ impl Inner {
                     Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound) => return Ok(false),
                     Err(error) => return Err(error),
                 };
-                for piece in pieces {
-                    if self.other_place(snapshot, &piece.digest, FrameKind::Chunk)?.is_none() {
+                let chunks = pieces.iter().map(|piece| (&piece.digest, FrameKind::Chunk));
+                for (digest, kind) in nodes.iter().map(|node| (node, FrameKind::Node)).chain(chunks) {
+                    if self.other_place(snapshot, digest, kind)?.is_none() {
                         return Ok(false);
                     }
                 }

@@ -157,11 +157,7 @@ impl Inner {
             }
             if let (None, Some(damage)) = (&last, damage) {
                 self.note_index_damage(&snapshot);
-                last = Some(damage.recast(
-                    Kind::Corrupt,
-                    "index",
-                    &format!("look up {digest}: a part of the index cannot be read"),
-                ));
+                last = Some(damage.of_index(&format!("look up {digest}")));
             }
         }
         // The key of a blob was found: what its recipe lists must be there, so a missing chunk is damage, too.

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use super::pipeline::lock;
 use super::{Inner, Store};
+use crate::Result;
 use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::format::FrameKind;
 use crate::index::levels::Snapshot;
 use crate::index::segment::Segment;
-use crate::{Kind, Result};
 
 /// A key and its blob's size.
 pub type Listed = (Digest, u64);
@@ -35,7 +35,7 @@ impl Store {
     pub fn keys(&self, after: Option<&Digest>, limit: usize, cancel: &Cancel) -> Result<Vec<Listed>> {
         let snapshot = if after.is_none() { self.inner.levels.refresh()? } else { self.inner.levels.snapshot()? };
         if let Some((_, error)) = snapshot.broken.first() {
-            return Err(error.clone().recast(Kind::Corrupt, "index", "list keys: a part of the index cannot be read"));
+            return Err(error.clone().of_index("list keys"));
         }
         let adopted = self.inner.adopted(&snapshot, cancel)?;
         let from = after.map_or(0, |after| adopted.partition_point(|(key, _)| key <= after));

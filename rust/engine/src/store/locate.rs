@@ -14,7 +14,7 @@ use crate::format::locator::Locator;
 use crate::format::node::Node;
 use crate::index::by_digest::ByDigest;
 use crate::index::levels::Snapshot;
-use crate::{Error, Kind, Result};
+use crate::{Error, Result};
 
 /// A blob that was found, and its size.
 #[derive(Clone, Debug)]
@@ -71,7 +71,7 @@ impl Store {
     /// checked against the key when the bytes are read.
     ///
     /// # Errors
-    /// `Corrupt` (cause `index`) when a key is found nowhere and a part of the index cannot be read; the disk's errors.
+    /// `Corrupt` (cause `index`) when a key is found nowhere and a part of the index is damaged; the disk's errors.
     pub fn locate(&self, keys: &[(Digest, Option<Locator>)], cancel: &Cancel) -> Result<Vec<Option<Located>>> {
         let mut found = Vec::with_capacity(keys.len());
         let mut missing = false;
@@ -94,11 +94,7 @@ impl Store {
                 let (again, damage) = self.inner.find(&snapshot, key)?;
                 if let (None, Some(damage)) = (&again, damage) {
                     self.inner.note_index_damage(&snapshot);
-                    return Err(damage.recast(
-                        Kind::Corrupt,
-                        "index",
-                        &format!("look up {key}: a part of the index cannot be read"),
-                    ));
+                    return Err(damage.of_index(&format!("look up {key}")));
                 }
                 *located = again;
             }

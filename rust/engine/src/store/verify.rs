@@ -209,6 +209,9 @@ impl Inner {
             None => None,
         };
         let Some((file, len)) = opened else {
+            if expected.is_none() {
+                return Ok(()); // its writer, or one that swept after it, has taken it back since it was listed
+            }
             find(
                 tally,
                 &path,
@@ -260,9 +263,15 @@ impl Inner {
                 .collect();
             for task in plan(jobs, self.disk.reach()) {
                 cancel.check()?;
-                for (_, entry, error) in self.read_task(snapshot, task) {
-                    self.note_damage(&entry);
-                    find(tally, path, &error);
+                for (_, entry, _) in self.read_task(snapshot, task) {
+                    // A note is for ever: what only could not be read now gets none, and damage is looked at twice.
+                    self.packs.forget(&entry.pack);
+                    if let Err(error) = self.read_frame(snapshot, &entry) {
+                        if error.kind() == Kind::Corrupt {
+                            self.note_damage(&entry);
+                        }
+                        find(tally, path, &error);
+                    }
                 }
             }
             let bytes = group.iter().fold(0_u64, |sum, entry| sum.saturating_add(entry.frame_len()));

@@ -45,18 +45,27 @@ impl Inner {
         if let Some(writer) = slot.as_ref() {
             return Ok(Arc::clone(writer));
         }
+        // Nothing is left where nothing may be written.
+        self.notes.refresh_marks(self.disk.as_ref())?;
         let (id, held) = self.register()?;
-        // Its file is durable before its first pack is: whatever it leaves behind when the power goes, a later writer finds by it.
-        self.disk.sync_dir("writers").at("sync", "writers")?;
-        let writer = Arc::new(Writer { id, _lock: held, leaves_something: AtomicBool::new(false) });
-        if self.disk.reach().far {
-            self.notes.refresh_marks(self.disk.as_ref())?; // damage notes when something is leaned on
-        } else {
-            self.notes.refresh(self.disk.as_ref())?;
+        if let Err(error) = self.prepare(&id) {
+            let path = Writer::path(&id);
+            let _ = self.disk.remove(&path);
+            return Err(error);
         }
-        self.sweep(&id)?;
+        let writer = Arc::new(Writer { id, _lock: held, leaves_something: AtomicBool::new(false) });
         *slot = Some(Arc::clone(&writer));
         Ok(writer)
+    }
+
+    /// What a writer does before its first write.
+    fn prepare(&self, id: &WriterId) -> Result<()> {
+        // Its file is durable before its first pack is: whatever it leaves behind when the power goes, a later writer finds by it.
+        self.disk.sync_dir("writers").at("sync", "writers")?;
+        if !self.disk.reach().far {
+            self.notes.refresh_damage(self.disk.as_ref())?; // elsewhere when something is leaned on
+        }
+        self.sweep(id)
     }
 
     /// Draw an id and lock its file. Another writer that sweeps may have taken the lock of the file that was just made: it is given up.

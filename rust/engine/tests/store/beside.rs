@@ -131,3 +131,38 @@ fn what_is_acknowledged_outlives_a_power_cut_whoever_wrote_it_first() {
         assert!(seen_early, "no writer died between the name of its segment and the sync of its folder");
     }
 }
+
+#[test]
+fn a_batch_is_told_as_committed_only_when_no_power_cut_can_take_it() {
+    let (mut refused, mut told) = (false, false);
+    for (failure, syncs) in
+        [Failure::IO, Failure::Kill].into_iter().flat_map(|failure| (0..4).map(move |n| (failure, n)))
+    {
+        let disk = SimDisk::new();
+        let blob = noise(1, 900);
+        save(&open(&disk), &[noise(2, 100)]);
+        let first = disk.process();
+        let store = open(&first);
+        let mut batch = store.begin(BatchOptions::default()).unwrap();
+        let id = batch.id();
+        batch.add(&[&blob], &Cancel::new()).unwrap();
+        let process = Some(first.process_number());
+        first.inject(Fault { process, ..Fault::on(Op::SyncDir, syncs, failure) });
+        let failed = store.commit(vec![batch]).remove(0).is_err();
+        // Who asks: the writer itself after a failed sync, another when it was killed.
+        let committed = if failure == Failure::IO {
+            store.committed(id)
+        } else {
+            std::mem::forget(store);
+            open(&disk.process()).committed(id)
+        };
+        refused |= failed && matches!(committed, Ok(None));
+        if matches!(committed, Ok(Some(true))) {
+            told |= failed;
+            for seed in 0..32 {
+                assert_loads(&open(&disk.crash(seed)), std::slice::from_ref(&blob));
+            }
+        }
+    }
+    assert!(refused && told, "no sync of the segment's folder was struck");
+}

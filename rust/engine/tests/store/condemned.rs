@@ -2,9 +2,9 @@ use std::io::IoSlice;
 
 use packhouse_engine::cancel::Cancel;
 use packhouse_engine::disk::{Disk, SimDisk};
-use packhouse_engine::format::Mark;
+use packhouse_engine::format::{Mark, SegmentName};
 use packhouse_engine::store::BatchOptions;
-use packhouse_engine::{Id, Kind, digest};
+use packhouse_engine::{Id, Kind, chunk, digest};
 
 use crate::tools::*;
 
@@ -80,4 +80,36 @@ fn an_announcement_that_is_not_known_stops_writing() {
     let error = try_save(&open(&disk), &[noise(2, 100)]).unwrap_err();
     assert_eq!(error.kind(), Kind::Unsupported);
     assert_loads(&open(&disk), &[noise(1, 100)]);
+}
+
+#[test]
+fn nothing_of_a_writer_stays_where_nothing_may_be_written() {
+    let disk = SimDisk::memory();
+    save(&open(&disk), &[noise(1, 100)]);
+    disk.stage().unwrap().publish("marks/new-settings").unwrap();
+    for _ in 0..3 {
+        assert!(try_save(&open(&disk), &[noise(2, 100)]).is_err());
+    }
+    assert_eq!(disk.list("writers").unwrap(), vec![]);
+}
+
+#[test]
+fn a_blob_is_not_whole_when_its_recipe_stands_in_a_condemned_pack() {
+    let disk = SimDisk::memory();
+    let store = open(&disk);
+    let long = noise(1, 3_000_000);
+    save(&store, std::slice::from_ref(&long));
+    let cutter = chunk::Cutter::new(&chunk::Params::default()).unwrap();
+    let mut end = 0;
+    while end <= chunk::Params::default().max as usize {
+        end += cutter.cut(&long[end..], true).unwrap();
+    }
+    let before = disk.list("index/0").unwrap();
+    // All its chunks are known: it adds a recipe and nothing else.
+    save(&store, &[long[..end].to_vec()]);
+    let added = disk.list("index/0").unwrap().into_iter().find(|entry| !before.contains(entry)).unwrap();
+    let key = [digest::hash(&long[..end])];
+    assert_eq!(store.are_whole(&key, &Cancel::new()).unwrap(), [true]);
+    condemn(&disk, SegmentName::parse(&added.name).unwrap().id);
+    assert_eq!(store.are_whole(&key, &Cancel::new()).unwrap(), [false]);
 }

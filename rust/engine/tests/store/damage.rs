@@ -1,7 +1,7 @@
 use packhouse_engine::Kind;
 use packhouse_engine::cancel::Cancel;
 use packhouse_engine::digest;
-use packhouse_engine::disk::{Disk, Op, SimDisk};
+use packhouse_engine::disk::{Disk, Failure, Fault, Op, SimDisk};
 use packhouse_engine::store::BatchOptions;
 
 use crate::tools::*;
@@ -311,4 +311,45 @@ fn a_damaged_segment_fails_no_save() {
         try_save(&store, &both).unwrap();
         assert_loads(&open(&disk), &both);
     }
+}
+
+#[test]
+fn what_could_not_be_read_once_is_noted_nowhere_as_damage() {
+    let (disk, blobs) = small_store();
+    let mut struck = 0;
+    for op in [Op::Read, Op::Open, Op::Length] {
+        for after in 0..40 {
+            let store = open(&disk);
+            disk.inject(Fault::on(op, after, Failure::IO));
+            struck += usize::from(
+                store.verify(&mut |_| {}, &Cancel::new()).map_or(true, |report| !report.findings.is_empty()),
+            );
+            drop(store);
+            disk.heal();
+            assert_eq!(disk.list("damage").unwrap(), vec![], "{op:?} {after}");
+        }
+    }
+    assert!(struck > 3, "nothing failed");
+    assert_loads(&open(&disk), &blobs);
+}
+
+#[test]
+fn a_system_that_refuses_is_told_as_that_and_not_as_damage() {
+    let (disk, blobs) = small_store();
+    let mut struck = 0;
+    for op in [Op::Open, Op::Read] {
+        for first in 0..6 {
+            let store = open(&disk);
+            // Not once only: it looks again before it gives up.
+            (first..first + 40).for_each(|after| disk.inject(Fault::on(op, after, Failure::Error(24))));
+            for blob in &blobs {
+                if let Err(error) = load(&store, digest::hash(blob)) {
+                    struck += 1;
+                    assert_eq!(error.kind(), Kind::Io, "{op:?} {first}: {error}");
+                }
+            }
+            disk.heal();
+        }
+    }
+    assert!(struck > 1, "nothing failed");
 }
