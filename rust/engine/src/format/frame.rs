@@ -139,6 +139,8 @@ impl FrameHeader {
             (Codec::Raw, 0) if self.stored != self.raw => Err("pair of lengths"),
             (Codec::Raw, 0) if self.sum != 0 => Err("payload checksum"),
             (Codec::Raw, 0) => Ok(()),
+            // Entries tell by the lengths whether a frame is compressed.
+            (Codec::Zstd, _) if self.stored == self.raw => Err("pair of lengths"),
             (Codec::Zstd, 0 | 2 | 4 | 8) => Ok(()),
             _ => Err("group width"),
         }

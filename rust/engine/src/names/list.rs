@@ -132,7 +132,7 @@ impl Scan<'_> {
         }
     }
 
-    /// What stands in a folder; nothing when it is missing.
+    /// What stands in a folder; nothing when it is missing, unless it is that of all names: a store has it.
     fn look(&self, path: &str) -> Result<Vec<Found>> {
         self.cancel.check()?;
         let mut found = Vec::new();
@@ -144,7 +144,8 @@ impl Scan<'_> {
         });
         self.cancel.check()?;
         match visited {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            // Folders below come and go with the names in them.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && path != DOCUMENTS => Ok(Vec::new()),
             visited => visited.at("list", path).map(|()| found),
         }
     }

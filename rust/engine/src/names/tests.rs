@@ -47,6 +47,16 @@ fn list(names: &Names, prefix: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_copy_that_lacks_all_names_is_not_taken_for_a_store_without_any() {
+    let disk = SimDisk::new();
+    let error = names(&disk).list("", None, usize::MAX, &Cancel::new()).unwrap_err();
+    assert_eq!(error.cause(), "missing-file");
+    disk.create_dir(DOCUMENTS).unwrap();
+    assert_eq!(list(&names(&disk), ""), [""; 0]);
+    assert_eq!(list(&names(&disk), "no/such/folder"), [""; 0]);
+}
+
+#[test]
 fn a_document_comes_back_with_version_refs_and_history() {
     let store = names(&SimDisk::new());
     let refs = [digest::hash(b"a"), digest::hash(b"b")];

@@ -55,7 +55,7 @@ fn headers() -> impl Strategy<Value = FrameHeader> {
         prop_oneof![Just((Codec::Raw, 0)), prop::sample::select(vec![0, 2, 4, 8]).prop_map(|g| (Codec::Zstd, g))];
     let lengths = (0..=MAX_CHUNK, 0..=MAX_CHUNK);
     (kinds(), codec, lengths, digests(), any::<u32>()).prop_map(|(kind, (codec, group), (stored, raw), digest, sum)| {
-        let (raw, sum) = if codec == Codec::Raw { (stored, 0) } else { (raw, sum) };
+        let (raw, sum) = if codec == Codec::Raw { (stored, 0) } else { (raw ^ u32::from(raw == stored), sum) };
         FrameHeader { kind, codec, group, stored, raw, digest, sum }
     })
 }
