@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -102,6 +103,16 @@ HOSTILE = [
     "not json",
     '{"path_b64":"****","type":"dir"}',
     '{"path_b64":"Li4=","type":"dir"}',
+    '{"path":"a","type":"file","mode":420,"size":"4","key":"{key}"}',
+    '{"path":"a","type":"link","target":""}',
+    '{"path":"a","type":"link","target":"b\\u0000c"}',
+    '{"path":"a","type":"link","target":"/tmp"}\n{"path":"a/b","type":"dir","mode":493}',
+    '{"path":"a","type":"link","target":"/tmp"}\n{"path":"a/b/c","type":"file","mode":420,' + BLOB + "}",
+    '{"path":"a","type":"file","mode":420,' + BLOB + '}\n{"path":"a/b","type":"dir","mode":493}',
+    '{"path":"a","type":"link","target":"/tmp"}\n{"path":"b","type":"dir"}\n{"path":"a/b","type":"dir"}',
+    '{"path":"a/b","type":"dir"}\n{"path":"a","type":"link","target":"/tmp"}',
+    '{"path":"a","type":"link","target":"/tmp"}\n{"path":"a","type":"dir"}',
+    '{"path":"a","type":"dir"}\n{"path":"a","type":"dir"}',
 ]
 
 
@@ -115,8 +126,21 @@ async def test_a_manifest_that_would_leave_the_folder_is_refused(
     with pytest.raises(packhouse.CorruptBlob) as caught:
         await store.restore_tree(tree, tmp_path / "out")
     assert caught.value.kind == "tree"
-    assert not (tmp_path / "escaped").exists()
-    assert list((tmp_path / "out").iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store"], "not even the folder was made"
+
+
+@pytest.mark.parametrize("line", HOSTILE)
+async def test_nothing_is_written_before_the_last_line_was_checked(
+    store: packhouse.BlobStore, tmp_path: Path, line: str
+) -> None:
+    (blob,) = await store.save_blobs([b"good"])
+    fields = f'"type":"file","mode":420,"size":4,"key":"{blob.key}"'
+    good = "".join(f'{{"path":"A{number:03}",{fields}}}\n' for number in range(600))
+    (tree,) = await store.save_blobs([HEADER + (good + line.replace("{key}", blob.key)).encode() + b"\n"])
+    with pytest.raises(packhouse.CorruptBlob) as caught:
+        await store.restore_tree(tree, tmp_path / "out")
+    assert caught.value.kind == "tree"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store"]
 
 
 async def test_planted_links_are_not_followed(store: packhouse.BlobStore, tmp_path: Path) -> None:
@@ -125,8 +149,9 @@ async def test_planted_links_are_not_followed(store: packhouse.BlobStore, tmp_pa
     file = f'{{"path":"trap/file","type":"file","mode":420,"size":4,"key":"{blob.key}"}}\n'
     link = f'{{"path":"trap","type":"link","target":"{tmp_path / "outside"}"}}\n'
     (tree,) = await store.save_blobs([HEADER + link.encode() + file.encode()])
-    with pytest.raises(packhouse.StorageError):
+    with pytest.raises(packhouse.CorruptBlob, match="'trap/file' is below a link"):
         await store.restore_tree(tree, tmp_path / "one")
+    assert not (tmp_path / "one").exists()
     (plain,) = await store.save_blobs([HEADER + file.encode()])
     (tmp_path / "two").mkdir()
     (tmp_path / "two" / "trap").symlink_to(tmp_path / "outside")
@@ -155,3 +180,38 @@ async def test_what_is_no_tree_or_not_there_is_said(store: packhouse.BlobStore, 
     (cut,) = await store.save_blobs([missing[:-1]])
     with pytest.raises(packhouse.CorruptBlob, match="cut short"):
         await store.restore_tree(cut, tmp_path / "out")
+
+
+async def test_a_folder_of_somebody_else_is_named_and_nothing_stays_open(
+    store: packhouse.BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tree" / "theirs" / "deep").mkdir(parents=True)
+    saved = await store.save_tree(tmp_path / "tree")
+    await store.restore_tree(saved, tmp_path / "first")  # whatever is opened once is open now
+
+    def refuse(fd: int, mode: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, "fchmod", refuse)
+    with pytest.raises(packhouse.StorageError, match="theirs/deep") as caught:
+        await store.restore_tree(saved, tmp_path / "second")
+    assert (caught.value.kind, caught.value.errno) == ("target-unwritable", errno.EPERM)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_damage_in_a_tree_is_told_as_damage(
+    store: packhouse.BlobStore, folder: Path, tmp_path: Path
+) -> None:
+    content = os.urandom(100_000)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(content)
+    saved = await store.save_tree(tmp_path / "tree")
+    [(path, whole)] = [
+        (path, path.read_bytes()) for path in folder.rglob("*") if path.is_file() and content in path.read_bytes()
+    ]
+    path.chmod(0o600)
+    path.write_bytes(whole.replace(content, content[:-1] + bytes([content[-1] ^ 1])))
+    with pytest.raises(packhouse.CorruptBlob):
+        await store.restore_tree(saved, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []

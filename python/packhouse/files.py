@@ -11,7 +11,7 @@ from contextlib import suppress
 from io import FileIO
 from typing import TYPE_CHECKING
 
-from packhouse.errors import StorageError
+from packhouse.errors import PackhouseError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,13 +144,14 @@ class Folder:
             os.fchmod(fd, mode)
             done = True
         except OSError as error:
-            if isinstance(error, StorageError):
+            if isinstance(error, PackhouseError):
                 raise
             raise _restore_failed(shown, error) from error
         finally:
             os.close(fd)
             if not done:
-                os.unlink(name, dir_fd=self._fd)
+                with suppress(OSError):  # why it is not done is what the caller has to know
+                    os.unlink(name, dir_fd=self._fd)
 
     def link(self, name: str, target: str) -> None:
         """Make a symbolic link that did not exist; its target is kept as text and never followed."""
@@ -161,7 +162,10 @@ class Folder:
 
     def set_mode(self, mode: int) -> None:
         """Set the permissions of this folder."""
-        os.fchmod(self._fd, mode)
+        try:
+            os.fchmod(self._fd, mode)
+        except OSError as error:
+            raise _restore_failed(self.shown, error) from error
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -24,7 +24,7 @@ import orjson
 from packhouse.blobs.records import check_key
 from packhouse.errors import CorruptBlob, InvalidInput
 
-__all__ = ["HEADER", "Entry", "decode_entry", "encode_entry"]
+__all__ = ["HEADER", "Entry", "check_order", "decode_entry", "encode_entry"]
 
 HEADER = b"packhouse-tree 1\n"
 
@@ -84,13 +84,41 @@ def decode_entry(line: bytes, key: str) -> Entry:
         if kind == "dir":
             return Entry(parts, "dir", mode)
         if kind == "link":
-            return Entry(parts, "link", target=_read_text(fields, "target"))
+            target = _read_text(fields, "target")
+            if not target or "\0" in target:
+                raise ValueError("its target is none")  # noqa: TRY301 - as above
+            return Entry(parts, "link", target=target)
         if kind == "file":
-            return Entry(parts, "file", mode, check_key(fields["key"]), int(fields["size"]))
+            size = fields["size"]
+            if not isinstance(size, int) or size < 0:
+                raise TypeError("its size is none")  # noqa: TRY301 - as above
+            return Entry(parts, "file", mode, check_key(fields["key"]), size)
         raise ValueError("its type is unknown")  # noqa: TRY301 - as above
     except (ValueError, TypeError, KeyError, AttributeError, InvalidInput) as error:
         message = f"the blob {key} is no tree: {line[:80]!r} cannot be used: {error}"
         raise CorruptBlob(message, kind="tree") from error
+
+
+def check_order(before: Entry, entry: Entry, key: str) -> None:
+    """Check that an entry may stand in the line after another one's.
+
+    In the order of a manifest what is below a path comes right behind it, so that one entry tells of all before it.
+
+    Raises:
+        CorruptBlob: it is below a file or a link, stands there twice, or is out of order (kind `tree`).
+    """
+    above = len(before.parts)
+    if before.kind != "dir" and len(entry.parts) > above and entry.parts[:above] == before.parts:
+        wrong = f"is below a {before.kind}"
+    elif _rank(entry) <= _rank(before):
+        wrong = f"does not come after {'/'.join(before.parts)!r} in the order of a manifest"
+    else:
+        return
+    raise CorruptBlob(f"the blob {key} is no tree: {'/'.join(entry.parts)!r} {wrong}", kind="tree")
+
+
+def _rank(entry: Entry) -> list[bytes]:
+    return [os.fsencode(part) for part in entry.parts]
 
 
 def _text(name: str, text: str) -> dict[str, Any]:

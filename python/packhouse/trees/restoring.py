@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from packhouse._engine import Cancel, Located
@@ -12,7 +13,7 @@ from packhouse.blobs.reader import BlobReader
 from packhouse.blobs.records import KeyLike, key_and_locator
 from packhouse.errors import BlobNotFound, CorruptBlob, InvalidInput, PackhouseError
 from packhouse.files import PIECE, Folder
-from packhouse.trees.manifest import HEADER, Entry, decode_entry
+from packhouse.trees.manifest import HEADER, Entry, check_order, decode_entry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -24,52 +25,56 @@ if TYPE_CHECKING:
 
 __all__ = ["restore_tree"]
 
-_ENTRIES_AT_ONCE = 256
+_LINES_AT_ONCE = 256
 _LONGEST_LINE = 1 << 20
 # Permission bits that a stranger's manifest may set: never set-user-id and its like.
 _MODE_BITS = 0o777
 
 
 async def restore_tree(core: Core, key: KeyLike, path: str | os.PathLike[str], tally: Tally) -> None:
-    """Write a saved tree below `path`, in bounded memory."""
+    """Write a saved tree below `path`, in bounded memory; nothing is written before all of its manifest was checked."""
     root = os.fspath(path)
     if not isinstance(root, str):
         raise InvalidInput(f"restore_tree: a folder is a str or a Path, not {path!r}", kind="item-type")
     name, _ = key_and_locator(key)
     located, size = await Lookup(core, key).find()
     cancel = Cancel()
-    async with BlobReader(core, located, size) as manifest, aclosing(_lines(manifest, name)) as lines:
-        await anext(lines)  # the header: nothing is made for a blob that is no tree
+    async with BlobReader(core, located, size) as manifest:
+        before: Entry | None = None
+        async with aclosing(_lines(manifest, name)) as lines:
+            async for some in lines:
+                before = await core.jobs.call(partial(_check, some, before, name))
         writer = _Writer(core, cancel)
         try:
             await core.jobs.call(lambda: writer.begin(root))
-            entries: list[Entry] = []
-            async for line in lines:
-                entries.append(decode_entry(line, name))
-                if len(entries) >= _ENTRIES_AT_ONCE:
-                    await _write(core, writer, entries, cancel, tally)
-                    entries = []
-            await _write(core, writer, entries, cancel, tally)
+            async with aclosing(_lines(manifest, name)) as lines:
+                async for some in lines:
+                    tally.add(len(some), await core.jobs.call(partial(writer.write, some, name), cancel))
+            await core.jobs.call(writer.finish, cancel)
         finally:
             writer.close()
 
 
-async def _write(core: Core, writer: _Writer, entries: list[Entry], cancel: Cancel, tally: Tally) -> None:
-    await core.jobs.call(lambda: writer.write(entries), cancel)
-    tally.add(len(entries), sum(entry.size for entry in entries))
+def _check(lines: Sequence[bytes], before: Entry | None, key: str) -> Entry | None:
+    """Refuse lines that are none of a manifest; returns the last entry, which the next lines are held against."""
+    for line in lines:
+        entry = decode_entry(line, key)
+        if before is not None:
+            check_order(before, entry, key)
+        before = entry
+    return before
 
 
-async def _lines(manifest: BlobReader, key: str) -> AsyncGenerator[bytes]:
-    """Give the manifest's lines, the header first."""
-    rest = await manifest.read(len(HEADER))
-    if rest != HEADER:
+async def _lines(manifest: BlobReader, key: str) -> AsyncGenerator[list[bytes]]:
+    """Give the manifest's lines without its header, some at a time."""
+    await manifest.seek(0)
+    if await manifest.read(len(HEADER)) != HEADER:
         raise CorruptBlob(f"the blob {key} is no tree: it does not begin with {HEADER!r}", kind="tree")
-    yield rest
     rest = b""
     async for piece in manifest:
         *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            yield line
+        for start in range(0, len(lines), _LINES_AT_ONCE):
+            yield lines[start : start + _LINES_AT_ONCE]
         if len(rest) > _LONGEST_LINE:
             break
     if rest:
@@ -88,8 +93,9 @@ class _Writer:
         """Open the root, making it. Whoever is cancelled meanwhile still has what is to be closed."""
         self._open.append(("", Folder.make(root), None))
 
-    def write(self, entries: Sequence[Entry]) -> None:
-        """Make all of them, in order."""
+    def write(self, lines: Sequence[bytes], key: str) -> int:
+        """Make all of them, in order; returns the bytes of their files."""
+        entries = [decode_entry(line, key) for line in lines]
         files = [(entry.blob, None) for entry in entries if entry.blob is not None]
         located = self._engine.locate(files, self._cancel)
         sizes = located.sizes()
@@ -104,11 +110,17 @@ class _Writer:
                 folder.link(entry.parts[-1], entry.target)
             else:
                 self._open.append((entry.parts[-1], folder.folder(entry.parts[-1]), entry.mode & _MODE_BITS))
+        return sum(entry.size for entry in entries)
 
-    def close(self) -> None:
-        """Let go of the folders; those that are complete get their permissions."""
+    def finish(self) -> None:
+        """Let go of the folders, which are complete: they get their permissions."""
         while self._open:
             self._leave()
+
+    def close(self) -> None:
+        """Let go of what is open still, after a failure: folders that are not complete."""
+        while self._open:
+            self._open.pop()[1].close()
 
     def _folder_of(self, parts: tuple[str, ...]) -> Folder:
         above = parts[:-1]
