@@ -133,6 +133,25 @@ def test_a_file_in_the_way_is_not_overwritten(shell: Shell) -> None:
     assert Path("note").read_bytes() == b"from the store"
 
 
+def test_a_folder_is_restored_beside_nothing_that_is_there(shell: Shell) -> None:
+    Path("folder").mkdir()
+    Path("folder/file").write_bytes(b"content")
+    shell("put", "folder", "--name", "mine")
+    Path("busy").mkdir()
+    Path("busy/note").write_bytes(b"precious")
+    Path("nowhere").symlink_to("no such folder")
+    for there in ("busy", "busy/note", "nowhere"):
+        assert b"missing or empty" in shell("get", "mine", there, code=2).stderr
+    assert b"--force" in shell("get", "mine", "busy", "--force", code=2).stderr
+    assert b"--force" in shell("get", "mine", "new", "--force", code=2).stderr
+    assert [path.name for path in Path("busy").iterdir()] == ["note"]
+    assert Path("busy/note").read_bytes() == b"precious"
+    assert not Path("new").exists()
+    Path("empty").mkdir()
+    shell("get", "mine", "empty")
+    assert Path("empty/file").read_bytes() == b"content"
+
+
 def test_damage_is_told_and_leaves_no_half_a_file(shell: Shell) -> None:
     content = noise(6_000_000)
     shell("put", "-", "--name", "precious", stdin=content)

@@ -30,7 +30,7 @@ def get(
         typer.Argument(metavar="[PATH]", help="Where to; by default the name's last part, or the key, in this folder."),
     ] = None,
     tree: Annotated[bool, typer.Option("--tree", help="The key is a folder's; a name knows that by itself.")] = False,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace a file that is there; not for folders.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a blob to a file, or a folder's files below a new folder, verified.
@@ -51,6 +51,7 @@ async def _get(url: str, target: str, destination: Path | None, *, tree: bool, f
         if kind == "blob" and path.is_dir():
             path /= _default_path(found)
         if kind == "tree":
+            _check_vacant(path, force=force)
             with Meter(str(path)) as meter:
                 await store.restore_tree(found.key, path, progress=meter.follow)
         else:
@@ -67,6 +68,14 @@ def _default_path(found: Found) -> Path:
     if last in {"", ".", ".."} or "\0" in last:
         raise usage(f"get: {found.name!r} makes no file name: say where to")
     return Path(last)
+
+
+def _check_vacant(path: Path, *, force: bool) -> None:
+    """Refuse to restore a folder where anything is already."""
+    if force:
+        raise usage("get: --force replaces files only: remove the folder, or say where else to")
+    if os.path.lexists(path) and not (path.is_dir() and next(path.iterdir(), None) is None):
+        raise usage(f"get: {str(path)!r} is there already: a folder is restored into one that is missing or empty")
 
 
 async def _get_file(store: packhouse.BlobStore, key: str, path: Path, *, force: bool) -> None:
