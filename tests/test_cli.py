@@ -9,6 +9,7 @@ import random
 import re
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -189,9 +190,37 @@ def test_an_interrupted_save_says_so_and_leaves(shell: Shell) -> None:
     putting.stdin.flush()
     time.sleep(0.5)
     putting.send_signal(signal.SIGINT)
-    _, complaint = putting.communicate(timeout=30)
+    putting.wait(timeout=10)  # nobody closes the pipe, and nothing more comes
+    assert putting.stderr is not None
+    complaint = putting.stderr.read()
     assert putting.returncode == 130, complaint.decode()
+    assert complaint.startswith(b"packhouse: interrupted")
     assert b"Traceback" not in complaint
+    assert list(Path("store/writers").iterdir()) == []
+    assert list(Path("store/tmp").iterdir()) == []
+    putting.stdin.close()
+    putting.stderr.close()
+
+
+@pytest.mark.parametrize("kind", ["file", "nothing", "socket", "terminal"])
+def test_standard_input_may_be_anything_that_can_be_read(shell: Shell, kind: str) -> None:
+    content = b"" if kind == "nothing" else b"one\ntwo\n"
+    with contextlib.ExitStack() as held:
+        if kind == "socket":
+            theirs, ours = map(held.enter_context, socket.socketpair())
+            taken = ours.fileno()
+            theirs.sendall(content)
+            theirs.shutdown(socket.SHUT_WR)
+        elif kind == "terminal":
+            keyboard, taken = os.openpty()
+            held.callback(os.close, keyboard)
+            held.callback(os.close, taken)
+            os.write(keyboard, content + b"\x04")  # Ctrl-D
+        else:
+            Path("input").write_bytes(content)
+            taken = held.enter_context(Path("/dev/null" if kind == "nothing" else "input").open("rb")).fileno()
+        done = subprocess.run([COMMAND, "put", "-"], stdin=taken, capture_output=True, timeout=60, check=False)
+    assert done.stdout.decode() == f"{key_of(content)}  -\n", done.stderr.decode()
 
 
 def test_a_reader_that_leaves_early_is_no_error_message(shell: Shell) -> None:

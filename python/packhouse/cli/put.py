@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
+import stat
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     import packhouse
 
 __all__ = ["put"]
+
+_READ = 1 << 20
 
 
 def put(
@@ -135,6 +140,31 @@ async def _put_folder(store: packhouse.BlobStore, folder: str, commit_every: int
 
 async def _put_input(store: packhouse.BlobStore) -> packhouse.SavedBlob:
     """Save standard input as one blob."""
+    if sys.stdin is None:
+        raise usage("put: - is standard input, which is closed")
+    file = sys.stdin.buffer
     with Meter("standard input") as meter:
-        (saved,) = await store.save_blobs([sys.stdin.buffer], progress=meter.follow)
+        source = _arriving(file.fileno()) if _may_wait(file.fileno()) else file
+        (saved,) = await store.save_blobs([source], progress=meter.follow)
     return saved
+
+
+def _may_wait(fd: int) -> bool:
+    """Tell whether a read may wait for somebody: for a pipe, a socket or a terminal."""
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(fd)
+
+
+async def _arriving(fd: int) -> AsyncIterator[bytes]:
+    """Read to the end as bytes come. The loop waits for them, not a thread, which an interruption could not wake."""
+    import anyio
+
+    while True:
+        await anyio.wait_readable(fd)
+        try:
+            piece = os.read(fd, _READ)
+        except BlockingIOError:  # somebody else has taken what was there
+            continue
+        if not piece:
+            return
+        yield piece
