@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import pytest
 from blake3 import blake3
 
+import packhouse.sync
 from tests.servers.fixtures import reach
 
 COMMAND = Path(sys.executable).parent / "packhouse"
@@ -309,6 +310,27 @@ def test_names_are_listed_and_a_name_is_for_one_thing(shell: Shell) -> None:
     Path("two").write_bytes(b"2")
     shell("put", "one", "two", "--name", "both", code=2)
     assert b"both" not in shell("ls").stdout
+
+
+def test_a_file_whose_name_is_not_utf_8_is_told_in_json(shell: Shell) -> None:
+    odd, again = os.fsdecode(b"\xff.bin"), os.fsdecode(b"again \xff")
+    Path(odd).write_bytes(b"content")
+    [saved] = documents(shell("put", odd, "--json"))
+    assert (saved["path"], saved["key"]) == ("\\xff.bin", key_of(b"content"))
+    [got] = documents(shell("get", saved["key"], again, "--json"))
+    assert (got["path"], Path(again).read_bytes()) == ("again \\xff", b"content")
+    before = documents(shell("stat", "--json"))
+    Path("new").write_bytes(b"new content")
+    for arguments in (["cat"], ["ls"], ["stat"], ["get"], ["put", "new", "--name"]):
+        assert re.fullmatch(rb"packhouse: [^\n]+\n", shell(*arguments, os.fsdecode(b"\xe9"), code=2).stderr)
+    assert documents(shell("stat", "--json")) == before, "refused before anything is saved"
+
+
+def test_names_of_other_programs_are_listed_as_such(shell: Shell) -> None:
+    with packhouse.sync.open("store") as store:
+        store.names.put("half", {"kind": "blob", "key": "0" * 64})
+    assert shell("ls", "-l").stdout.split() == [b"other", b"half"]
+    assert b"another program" in shell("cat", "half", code=2).stderr
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,11 @@ async def test_what_cannot_be_kept_is_refused(store: packhouse.BlobStore) -> Non
     for name in ("", "x" * 701, "ü" * 351, 5, None):
         with pytest.raises(packhouse.InvalidInput):
             await names.put(name, 1)  # type: ignore[arg-type]
+    for odd in ("\udcff", "a/\ud800"):
+        for use in (lambda odd: names.put(odd, 1), names.get, names.delete, lambda odd: names.list(odd).page(1)):
+            with pytest.raises(packhouse.InvalidInput, match="UTF-8") as refused:
+                await use(odd)
+            assert refused.value.kind == "name"
     with pytest.raises(packhouse.InvalidInput, match="JSON"):
         await names.put("a", object())
     with pytest.raises(packhouse.InvalidInput):

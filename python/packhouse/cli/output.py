@@ -6,15 +6,28 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["bytes_text", "count_text", "emit_json", "emit_line", "note", "write"]
+__all__ = ["bytes_text", "count_text", "emit_json", "emit_line", "json_line", "note", "write"]
 
 
 def emit_json(document: dict[str, Any]) -> None:
     """Print one document on one line and hand it on at once: what is printed has happened."""
+    sys.stdout.buffer.write(json_line(document))
+    sys.stdout.buffer.flush()
+
+
+def json_line(document: dict[str, Any]) -> bytes:
+    """Write one document as a line of JSON; a file name that is not UTF-8 has its odd bytes as text, `\\xff`."""
     import orjson
 
-    sys.stdout.buffer.write(orjson.dumps(document) + b"\n")
-    sys.stdout.buffer.flush()
+    return orjson.dumps(_legible(document)) + b"\n"
+
+
+def _legible(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _legible(each) for name, each in value.items()}
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return value
 
 
 def emit_line(line: str) -> None:

@@ -92,9 +92,12 @@ class _Report:
 
 async def _put(url: str, sources: list[str], name: str | None, commit_every: int, report: _Report) -> None:
     import packhouse
+    from packhouse.names.documents import check_name
 
-    if name is not None and len(sources) != 1:
-        raise usage(f"put: --name {name!r} is for one file or folder, not {len(sources)}")
+    if name is not None:
+        check_name(name)
+        if len(sources) != 1:
+            raise usage(f"put: --name {name!r} is for one file or folder, not {len(sources)}")
     for source in sources:
         if source != "-" and not Path(source).exists():
             raise usage(f"put: {source!r} is neither file nor folder")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from packhouse.cli.output import json_line
+
 if TYPE_CHECKING:
     from packhouse.errors import InvalidInput
 
@@ -78,8 +80,6 @@ def _code_of(error: Exception) -> int:
 
 def _complain(message: str, kind: str, *, as_json: bool) -> None:
     if as_json:
-        import orjson
-
-        sys.stderr.write(orjson.dumps({"error": {"kind": kind, "message": message}}).decode() + "\n")
+        sys.stderr.write(json_line({"error": {"kind": kind, "message": message}}).decode())
     else:
         sys.stderr.write(f"packhouse: {message}\n")

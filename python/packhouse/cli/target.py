@@ -35,9 +35,9 @@ def document_for(kind: Kind, key: str, size: int) -> dict[str, Any]:
 def kind_of(document: object) -> Kind | None:
     """Tell whether a name's document is one that `put --name` would have written."""
     match document:
-        case {"kind": "blob", "key": str()}:
+        case {"kind": "blob", "key": str(), "size": int()}:
             return "blob"
-        case {"kind": "tree", "key": str()}:
+        case {"kind": "tree", "key": str(), "size": int()}:
             return "tree"
     return None
 

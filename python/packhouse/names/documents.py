@@ -42,14 +42,18 @@ class Document(NamedTuple):
 
 
 def check_name(name: object) -> str:
-    """Return the name; its length and encoding are checked by the engine.
+    """Return the name; its length is checked by the engine.
 
     Raises:
-        InvalidInput: it is no `str`.
+        InvalidInput: it is no `str`, or one that UTF-8 cannot say.
     """
-    if isinstance(name, str):
-        return name
-    raise InvalidInput(f"a name is a str, not {type(name).__qualname__}", kind="name")
+    if not isinstance(name, str):
+        raise InvalidInput(f"a name is a str, not {type(name).__qualname__}", kind="name")
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"a name is text in UTF-8, which {name!r} cannot be", kind="name") from error
+    return name
 
 
 def encode(name: str, doc: object) -> bytes:
