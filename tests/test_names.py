@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import anyio
+import numpy as np
 import pytest
 
 import packhouse
@@ -12,6 +16,17 @@ from packhouse import Document
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@dataclass
+class Run:
+    loss: float
+    day: date = date(2026, 11, 22)
+
+
+class Odd(Enum):
+    NUMBER = float("nan")
+    NOTHING = None
 
 
 async def test_a_document_comes_back_with_its_version_and_refs(folder: Path) -> None:
@@ -81,6 +96,11 @@ async def test_what_cannot_be_kept_is_refused(store: packhouse.BlobStore) -> Non
             assert refused.value.kind == "name"
     with pytest.raises(packhouse.InvalidInput, match="JSON"):
         await names.put("a", object())
+    for number in (float("nan"), float("inf"), -float("inf"), np.float64("nan")):
+        for document in (number, {"loss": [None, number]}, {"run": Run(number)}, [Odd.NUMBER]):
+            with pytest.raises(packhouse.InvalidInput, match="JSON") as refused:
+                await names.put("a", document)
+            assert refused.value.kind == "document"
     with pytest.raises(packhouse.InvalidInput):
         await names.put("a", 1, refs="0" * 64)
     with pytest.raises(packhouse.BlobNotFound, match=r"0{8}") as caught:
@@ -89,6 +109,12 @@ async def test_what_cannot_be_kept_is_refused(store: packhouse.BlobStore) -> Non
     with pytest.raises(packhouse.InvalidInput):
         await names.replace("a", 1, "no version")
     assert [name async for name in names.list()] == []
+
+
+async def test_null_is_kept_beside_whatever_else_becomes_json(store: packhouse.BlobStore) -> None:
+    await store.names.put("a", [None, Run(0.5), Odd.NOTHING, "null", 1e308])
+    kept = [None, {"loss": 0.5, "day": "2026-11-22"}, None, "null", 1e308]
+    assert (await store.names.get("a")).doc == kept
 
 
 async def test_hostile_names_stay_in_the_store(folder: Path, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -63,9 +66,22 @@ def encode(name: str, doc: object) -> bytes:
         InvalidInput: it is not JSON.
     """
     try:
-        return orjson.dumps(doc, option=_OPTIONS)
-    except orjson.JSONEncodeError as error:
+        encoded = orjson.dumps(doc, option=_OPTIONS)
+        if b"null" in encoded:  # which orjson makes of NaN and infinity, too
+            json.dumps(doc, allow_nan=False, default=_opened)
+    except (orjson.JSONEncodeError, ValueError) as error:
         raise InvalidInput(f"the document of {name!r} is not JSON: {error}", kind="document") from error
+    return encoded
+
+
+def _opened(value: object) -> object:
+    """Show what numbers are in a value that orjson knows and `json` does not; dates and the like have none."""
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value):
+        names = vars(value) if hasattr(value, "__dict__") else [field.name for field in fields(value)]
+        return [getattr(value, name) for name in names if not name.startswith("_")]
+    return None
 
 
 def decode(doc: bytes) -> Any:
