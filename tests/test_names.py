@@ -15,6 +15,7 @@ import packhouse
 from packhouse import Document
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
 
@@ -89,8 +90,14 @@ async def test_what_cannot_be_kept_is_refused(store: packhouse.BlobStore) -> Non
     for name in ("", "x" * 701, "ü" * 351, 5, None):
         with pytest.raises(packhouse.InvalidInput):
             await names.put(name, 1)  # type: ignore[arg-type]
+    uses: list[Callable[[str], Awaitable[object]]] = [
+        lambda name: names.put(name, 1),
+        lambda name: names.list(name).page(1),
+        names.get,
+        names.delete,
+    ]
     for odd in ("\udcff", "a/\ud800"):
-        for use in (lambda odd: names.put(odd, 1), names.get, names.delete, lambda odd: names.list(odd).page(1)):
+        for use in uses:
             with pytest.raises(packhouse.InvalidInput, match="UTF-8") as refused:
                 await use(odd)
             assert refused.value.kind == "name"

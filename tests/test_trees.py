@@ -5,15 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
+from collections import deque
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import packhouse
-from packhouse.trees import HEADER
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from packhouse.trees import HEADER, saving
 
 
 def shape(root: Path) -> dict[str, tuple[str, int, bytes | str]]:
@@ -61,6 +60,33 @@ async def test_a_folder_comes_back_as_it_was(store: packhouse.BlobStore, tree: P
     with pytest.raises(packhouse.StorageError, match="File exists") as caught:
         await store.restore_tree(saved.key, tmp_path / "new" / "place")
     assert caught.value.kind == "target-exists"
+
+
+async def test_a_tree_of_empty_files_and_folders_is_not_held_whole(
+    store: packhouse.BlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 0
+
+    class Watched(deque[Any]):
+        def append(self, entry: Any) -> None:
+            nonlocal most
+            super().append(entry)
+            most = max(most, len(self))
+
+    root = tmp_path / "tree"
+    for number in range(300):
+        (root / "folders only" / f"{number:03}").mkdir(parents=True)
+    for number in range(320):
+        (root / f"{number:03}").write_bytes(b"")
+    (root / "z").symlink_to("000")
+    whole = await store.save_tree(root)
+    monkeypatch.setattr(saving, "deque", Watched)
+    monkeypatch.setattr(saving, "_WALKED_AT_ONCE", 16)
+    monkeypatch.setattr(saving, "_HELD", 64)
+    assert (await store.save_tree(root)).key == whole.key
+    assert 0 < most <= 64
+    await store.restore_tree(whole, tmp_path / "again")
+    assert shape(tmp_path / "again") == shape(root)
 
 
 async def test_an_empty_folder_comes_back(store: packhouse.BlobStore, tmp_path: Path) -> None:
@@ -192,17 +218,15 @@ async def test_a_folder_of_somebody_else_is_named_and_nothing_stays_open(
     def refuse(fd: int, mode: int) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     monkeypatch.setattr(os, "fchmod", refuse)
     with pytest.raises(packhouse.StorageError, match="theirs/deep") as caught:
         await store.restore_tree(saved, tmp_path / "second")
     assert (caught.value.kind, caught.value.errno) == ("target-unwritable", errno.EPERM)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-async def test_damage_in_a_tree_is_told_as_damage(
-    store: packhouse.BlobStore, folder: Path, tmp_path: Path
-) -> None:
+async def test_damage_in_a_tree_is_told_as_damage(store: packhouse.BlobStore, folder: Path, tmp_path: Path) -> None:
     content = os.urandom(100_000)
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "file").write_bytes(content)

@@ -30,7 +30,7 @@ def get(
         typer.Argument(metavar="[PATH]", help="Where to; by default the name's last part, or the key, in this folder."),
     ] = None,
     tree: Annotated[bool, typer.Option("--tree", help="The key is a folder's; a name knows that by itself.")] = False,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace a file that is there; not for folders.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace a file that is there, never a folder.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a blob to a file, or a folder's files below a new folder, verified.

@@ -16,7 +16,7 @@ def emit_json(document: dict[str, Any]) -> None:
 
 
 def json_line(document: dict[str, Any]) -> bytes:
-    """Write one document as a line of JSON; a file name that is not UTF-8 has its odd bytes as text, `\\xff`."""
+    r"""Write one document as a line of JSON; a file name that is not UTF-8 has its odd bytes as text, `\xff`."""
     import orjson
 
     return orjson.dumps(_legible(document)) + b"\n"

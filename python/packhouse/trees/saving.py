@@ -10,6 +10,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
+from anyio.lowlevel import checkpoint
+
 from packhouse.blobs.progress import Tally
 from packhouse.blobs.saving import Saving, save_all
 from packhouse.errors import InvalidInput, StorageError
@@ -25,10 +27,15 @@ __all__ = ["COMMIT_EVERY", "save_tree"]
 
 COMMIT_EVERY = 1 << 30
 _WALKED_AT_ONCE = 256
+# Of files, folders and links: so many at most wait for the commit after which their lines are written.
+_HELD = 32_768
 
 
 async def save_tree(core: Core, path: str | os.PathLike[str], commit_every: int, tally: Tally) -> SavedBlob:
-    """Save what is in a folder, in bounded memory; the tree is there once its manifest is committed, which is last."""
+    """Save what is in a folder; the tree is there once its manifest is committed, which is last.
+
+    Memory is bounded by what is directly in one folder, whose names are sorted, and in those above it.
+    """
     root = os.fspath(path)
     if not isinstance(root, str):
         raise InvalidInput(f"save_tree: a folder is a str or a Path, not {path!r}", kind="item-type")
@@ -52,40 +59,48 @@ class _Lines(AsyncIterator[bytes]):
         self._entries: deque[Entry] = deque()
         self._saving: Saving | None = None
         self._begun = False
+        self._walked = False
 
     async def __anext__(self) -> bytes:
-        if not self._begun:
-            self._begun = True
-            files = cast("AsyncIterator[BlobSource]", self._files())
-            self._saving = Saving(
-                self._core, files, commit_every=self._commit_every, pin=True, check=False, tally=self._tally
-            )
-            await self._saving.__aenter__()
-            return HEADER
-        saved = await self._saving.next_many() if self._saving is not None else []
-        lines: list[bytes] = []
-        for blob in saved:
-            self._write_to_next_file(lines)
-            entry = replace(self._entries.popleft(), blob=blob.key, size=blob.size)
-            lines.append(encode_entry(entry))
-        if not saved:
-            await self.aclose()
-            self._write_to_next_file(lines)
-        if not lines:
-            raise StopAsyncIteration
+        lines: list[bytes] = [] if self._begun else [HEADER]
+        self._begun = True
+        while not lines:
+            if self._saving is None:
+                if self._walked:
+                    raise StopAsyncIteration
+                self._saving = await self._save_more().__aenter__()
+            saved = await self._saving.next_many()
+            for blob in saved:
+                await self._write_to_next_file(lines)
+                entry = replace(self._entries.popleft(), blob=blob.key, size=blob.size)
+                lines.append(encode_entry(entry))
+            if not saved:
+                await self.aclose()
+                await self._write_to_next_file(lines)
         return b"".join(lines)
+
+    def _save_more(self) -> Saving:
+        files = cast("AsyncIterator[BlobSource]", self._files())
+        return Saving(self._core, files, commit_every=self._commit_every, pin=True, check=False, tally=self._tally)
 
     async def aclose(self) -> None:
         saving, self._saving = self._saving, None
         if saving is not None:
             await saving.__aexit__(None, None, None)
 
-    def _write_to_next_file(self, lines: list[bytes]) -> None:
+    async def _write_to_next_file(self, lines: list[bytes]) -> None:
         while self._entries and self._entries[0].kind != "file":
             lines.append(encode_entry(self._entries.popleft()))
+            if len(lines) % _WALKED_AT_ONCE == 0:  # there may be thousands
+                await checkpoint()
 
     async def _files(self) -> AsyncIterator[PathSource]:
-        while entries := await self._core.jobs.call(lambda: list(islice(self._walk, _WALKED_AT_ONCE))):
+        """Give the next files; ends where the folder does, or when no more entries are to be held."""
+        for _ in range(0, _HELD, _WALKED_AT_ONCE):
+            entries = await self._core.jobs.call(lambda: list(islice(self._walk, _WALKED_AT_ONCE)))
+            self._walked = not entries
+            if self._walked:
+                return
             for entry in entries:
                 self._entries.append(entry)
                 if entry.kind == "file":
