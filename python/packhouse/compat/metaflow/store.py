@@ -70,7 +70,9 @@ class VerifiedBlobs:
         for key, outcome in self._elsewhere.load(wanted) if folder is None else folder.load(wanted):
             if not isinstance(outcome, bytes):
                 raise self._unreadable(key, outcome) from outcome
-            yield handing.loaded(key, outcome)
+            read = [outcome]
+            del outcome  # what was handed out is not held while the next is read
+            yield handing.loaded(key, read.pop())
         if odd:
             yield from self._stock.load_blobs(odd, force_raw=force_raw, is_transfer=is_transfer)
 

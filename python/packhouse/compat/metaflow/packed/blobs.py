@@ -70,10 +70,10 @@ class PackedBlobs:
         try:
             for key in handing.missing:
                 try:
-                    blob = next(loaded)[1]
+                    read = [next(loaded)[1]]
                 except (BlobNotFound, CorruptBlob, StoreNotFound, InvalidInput) as error:
                     raise self._unreadable_in(packed, key, error) from error
-                yield handing.loaded(key, blob)
+                yield handing.loaded(key, read.pop())  # and hold nothing of it while the next is read
         finally:
             loaded.close()
 
