@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import stat
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -162,6 +164,9 @@ async def _arriving(fd: int) -> AsyncIterator[bytes]:
     """Read to the end as bytes come. The loop waits for them, not a thread, which an interruption could not wake."""
     import anyio
 
+    if sys.platform == "linux" and stat.S_ISFIFO(os.fstat(fd).st_mode):
+        with suppress(OSError):  # a pipe of 64 KiB works, too, with a wait for each
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _READ)
     while True:
         await anyio.wait_readable(fd)
         try:
