@@ -193,8 +193,8 @@ class BlobStore(Handle):
         """Tell whether a batch is committed and durable, after a `CommitUncertain` told its id.
 
         Returns:
-            True or False; None when nobody can say: its record may have been dropped after the retention time, or a sync of
-            this process failed, and what the disk holds shows only when the store is opened anew.
+            True or False; None when nobody can say: its record may have been dropped after the retention time, or a
+            sync of this process failed, and what the disk holds shows only when the store is opened anew.
         """
         core, checked = self._opened(), check_batch_id(batch_id)
         return await core.jobs.call(lambda: core.engine.committed(checked))
