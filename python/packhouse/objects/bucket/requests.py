@@ -106,6 +106,7 @@ class BucketRequests(ABC):
         guarded: Mapping[str, str] | None = None,
         into: memoryview | None = None,
         limit: int = 8 << 20,
+        size: int = 0,
         check: Callable[[int, Mapping[str, str], int | None], None] | None = None,
         doubt: Doubt | None = None,
         url: str | None = None,
@@ -124,6 +125,7 @@ class BucketRequests(ABC):
             guarded: the headers that guard the body, where they were computed before.
             into: where a good answer's body goes.
             limit: bytes of an answer.
+            size: bytes that the service moves by itself before it answers, for the deadline.
             check: looks at a good answer's head before its body is read.
             doubt: told whether a try may have had its effect.
             url: where it goes, instead of what name and query say.
@@ -141,7 +143,7 @@ class BucketRequests(ABC):
             body=body or (),
             into=into,
             limit=limit,
-            size=into.nbytes if into is not None else 0,
+            size=into.nbytes if into is not None else size,
             doubt=doubt or Doubt(),
             check=check,
             renew=renew,

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import NamedTuple
 
+from packhouse.errors import InvalidInput
 from packhouse.objects.bucket.together import together
 from packhouse.objects.contract import Body, Bytes, ObjectInfo, Stream, check_size
 
@@ -83,7 +84,8 @@ class Upload:
         """Send it all: by one request if it fits into a part.
 
         Raises:
-            InvalidInput: a stream had another size than it said.
+            InvalidInput: a stream had another size than it said (`object-size`), or said none and has more parts than
+                the service takes (`too-large`).
         """
         async with aclosing(_pieces_of(body, self._size_for(body))) as cut, aclosing(self._parts(body, cut)) as parts:
             first = await anext(parts)
@@ -122,6 +124,9 @@ class Upload:
             last = waits and following is None
             start, self._size = self._size, self._size + size
             self._check(body, ended=last)
+            if number >= self._session.most:
+                message = f"the stream for {self._name} has more than {number} parts of {full} bytes"
+                raise InvalidInput(f"{message}; say its size, or choose a larger part_size", kind="too-large")
             yield Part(number, start, size, pieces, last)
             pieces = None
             number += 1

@@ -92,6 +92,7 @@ class Multipart(Session):
                 document=True,
                 hidden=True,
                 doubt=doubt,
+                size=size,
             )
         except PackhouseError as error:
             if not doubt.any:

@@ -16,7 +16,7 @@ from packhouse.objects.bucket.store import WHOLE, BucketObjects, Condition
 from packhouse.objects.bucket.upload import Session
 from packhouse.objects.bucket.xml import Element, escape, parse
 from packhouse.objects.contract import Bytes, ObjectInfo, check_object_name
-from packhouse.objects.http import Doubt, Reply, current
+from packhouse.objects.http import Doubt, Reply
 from packhouse.objects.s3.location import parse_url
 from packhouse.objects.s3.multipart import WRITE_ID, Multipart
 from packhouse.objects.s3.options import S3Options
@@ -145,8 +145,7 @@ class S3Objects(BucketObjects):
         size = (await self.look(source)).info.size
         if size > _LARGEST_COPY:
             return False
-        current(self.options.http).allow(size)
-        await self.requests.ask("PUT", what, target, headers=headers, hidden=True)
+        await self.requests.ask("PUT", what, target, headers=headers, hidden=True, size=size)
         return True
 
     async def put_damaged(self, name: str, body: Bytes) -> None:
