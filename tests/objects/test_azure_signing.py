@@ -213,6 +213,16 @@ async def test_an_error_of_azure_identity_keeps_its_text() -> None:
     assert "planted-text" not in str(caught.value)
 
 
+def test_a_credential_of_the_async_kind_is_refused() -> None:
+    class Credential:
+        async def get_token(self, scope: str) -> None:
+            raise AssertionError(scope)
+
+    with pytest.raises(InvalidInput, match=r"azure\.identity") as caught:
+        AzureOptions(credential=Credential())
+    assert caught.value.kind == "option"
+
+
 def test_what_cannot_be_used_is_refused_and_not_repeated() -> None:
     for chosen in (
         {"account_key": "not base64 planted"}, {"sas_token": "planted=1"}, {"connection_string": "planted"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pickle
@@ -12,6 +13,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -101,6 +103,21 @@ async def test_a_file_is_enough(  # noqa: PLR0917 - fixtures
         for number in range(3):
             await store.put(f"n{number}", b"body")
     assert sum(request.path in ("/token", "/sts") for request in service.requests) == 1, "one token serves many"
+
+
+async def test_credentials_that_were_made_without_a_scope_get_ours(
+    service: Hostile, tmp_path: Path, anyio_backend: str
+) -> None:
+    from google.oauth2 import service_account as accounts  # noqa: PLC0415 - beside its use
+
+    untyped: Any = accounts.Credentials
+    given = untyped.from_service_account_file(str(service_account(service, tmp_path)))
+    async with GCSObjects("gs://bucket", GCSOptions(endpoint=service.url, credentials=given)) as store:
+        await store.put("name", b"body")
+    (asked,) = [request for request in service.requests if request.path == "/token"]
+    claims = parse_qs(asked.body.decode())["assertion"][0].split(".")[1]
+    told = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    assert told["scope"] == "https://www.googleapis.com/auth/devstorage.read_write"
 
 
 async def test_a_users_own_login_is_found(service: Hostile, tmp_path: Path, anyio_backend: str) -> None:

@@ -51,7 +51,7 @@ async def find_identity(options: AzureOptions, account: str) -> Identity:
         return Identity(account, base)
     if connection.key is not None or connection.sas:
         return Identity(account, base, connection.key, "" if connection.key else connection.sas)
-    source = await to_thread.run_sync(_find, options)
+    source = await to_thread.run_sync(_find, options, abandon_on_cancel=True)
     return Identity(account, base, token=Renewing(source).current)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +25,7 @@ class AzureOptions(BucketOptions):
         connection_string: secret: account, key or SAS, and endpoint in one.
         account_key: secret: signs requests (shared key).
         sas_token: secret: a shared access signature, with or without its question mark.
-        credential: of azure-identity, or anything with its `get_token`.
+        credential: of azure-identity, or anything with its `get_token`; none of `azure.identity.aio`.
         anonymous: sign nothing.
         access_tier: of what is written: `"Hot"`, `"Cool"`, `"Cold"`.
         encryption_scope: what objects are encrypted with; None for the container's own choice.
@@ -46,6 +47,9 @@ class AzureOptions(BucketOptions):
             raise InvalidInput("part_size is 64 KiB to 4000 MiB, parts_at_once 1 to 64", kind="option")
         if self.customer_key is not None and len(self.customer_key) != 32:
             raise InvalidInput("customer_key has 32 bytes", kind="option")
+        if inspect.iscoroutinefunction(getattr(self.credential, "get_token", None)):
+            message = "the credential's get_token is async: take the class of the same name in azure.identity"
+            raise InvalidInput(message, kind="option")
         if self.endpoint is not None:
             check_endpoint(self.endpoint, path=True)
         if self.account_key is not None:

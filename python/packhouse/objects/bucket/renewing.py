@@ -1,7 +1,12 @@
-"""Credentials that end: read in a thread, renewed by one task while the others go on with the old ones."""
+"""Credentials that end: read in a thread, renewed by one task while the others go on with the old ones.
+
+What reads them may block for as long as it likes. Whoever waits for it can be cancelled; the thread then goes on by
+itself, and what it brings is used by those who come later.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Generic, Protocol, TypeVar
 
@@ -15,6 +20,9 @@ __all__ = ["Renewing", "Source", "failed"]
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 _PAUSE = 10.0
+_BOUND = 1.0
+"""Seconds that a renewal is waited for while the old ones are good."""
+_GLANCE = 0.05
 
 
 class Source(Protocol[T_co]):
@@ -46,6 +54,7 @@ class Renewing(Generic[T]):
     def __init__(self, source: Source[T]) -> None:
         self._source = source
         self._lock = anyio.Lock()
+        self._reading = threading.Lock()  # held by the thread, which may outlive the task that started it
         self._now: T | None = None
         self._next = 0.0
         self.renewals = 0
@@ -59,20 +68,35 @@ class Renewing(Generic[T]):
         source, now = self._source, self._now
         if now is not None and not self._due():
             return now
-        ended = now is None or source.ends_within(source.late)
-        if now is not None and not ended and self._lock.locked():
+        if now is None or source.ends_within(source.late):
+            return await self._renewed()
+        if self._lock.locked() or self._reading.locked():
             return now  # another task is at it
-        async with self._lock:
-            if self._now is not None and not self._due():
-                return self._now
+        with anyio.move_on_after(_BOUND):
             try:
-                self._now = await to_thread.run_sync(source.read)
-                self.renewals += 1
+                return await self._renewed()
             except StorageError:
-                if ended or self._now is None:
-                    raise
-            self._next = time.monotonic() + _PAUSE if source.ends_within(source.early) else 0.0
-            return self._now
+                pass
+        self._next = time.monotonic() + _PAUSE
+        return now
+
+    async def _renewed(self) -> T:
+        """Return what is good, read anew unless somebody else was faster."""
+        async with self._lock:
+            while self._reading.locked():  # noqa: ASYNC110 - a thread has it whose task was cancelled: nobody tells
+                await anyio.sleep(_GLANCE)
+            now = self._now
+            if now is not None and not self._due():
+                return now
+            return await to_thread.run_sync(self._read, abandon_on_cancel=True)
+
+    def _read(self) -> T:
+        """Read them, in a thread."""
+        with self._reading:
+            now = self._now = self._source.read()
+            self.renewals += 1
+            self._next = time.monotonic() + _PAUSE if self._source.ends_within(self._source.early) else 0.0
+            return now
 
     def _due(self) -> bool:
         """Say whether to renew: at the end at once; before it now and then, where the last time brought nothing."""

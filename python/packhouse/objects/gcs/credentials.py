@@ -50,13 +50,14 @@ async def find_token(options: GCSOptions) -> Token:
             return None
 
         return nobody
-    source = await to_thread.run_sync(_find, options)
+    source = await to_thread.run_sync(_find, options, abandon_on_cancel=True)
     return Renewing(source).current
 
 
 def _find(options: GCSOptions) -> GoogleToken:
     try:
         import google.auth  # noqa: PLC0415 - an extra
+        import google.auth.credentials  # noqa: PLC0415 - an extra
         from google.auth.transport.requests import Request  # noqa: PLC0415 - an extra
     except ImportError:
         message = "credentials for gs:// are found by google-auth: install packhouse[gcs], or say `anonymous=True`"
@@ -68,6 +69,8 @@ def _find(options: GCSOptions) -> GoogleToken:
             found = _from_file(file, known=options.credentials_file is not None)
         if found is None:
             found, _ = google.auth.default(scopes=_SCOPES)
+        untyped: Any = google.auth.credentials
+        found = untyped.with_scopes_if_required(found, _SCOPES)
         return GoogleToken(found, Request())
     except Exception as error:  # noqa: BLE001 - providers raise what they like; their texts may hold secrets
         raise failed(error, _HINT) from None

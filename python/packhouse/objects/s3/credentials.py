@@ -42,7 +42,7 @@ async def find_identity(options: S3Options) -> Identity:
         InvalidInput: a profile or a file that cannot be read, or a profile without botocore.
         StorageError: no credentials anywhere (`bad-credentials`).
     """
-    return await to_thread.run_sync(_find, options)
+    return await to_thread.run_sync(_find, options, abandon_on_cancel=True)
 
 
 def _find(options: S3Options) -> Identity:
