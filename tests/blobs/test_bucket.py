@@ -59,6 +59,17 @@ async def test_a_buckets_own_options_do(url: str, options: packhouse.StoreOption
     assert await anyio.to_thread.run_sync(use) == b"kept"
 
 
+@pytest.mark.parametrize("where", ["folder", "memory://"])
+def test_a_buckets_options_are_refused_where_there_is_no_bucket(where: str, tmp_path: Path) -> None:
+    place = where if "://" in where else tmp_path / where
+    bucket = S3Options(endpoint="https://host.example", conditional_writes=False)
+    for options in (bucket, packhouse.StoreOptions(bucket=bucket)):
+        with pytest.raises(packhouse.InvalidInput, match="is none") as caught:
+            packhouse.open(place, options=options)
+        assert caught.value.kind == "option"
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_a_bucket_without_a_store_is_told(url: str, options: packhouse.StoreOptions) -> None:
     with pytest.raises(packhouse.StoreNotFound):
         async with packhouse.open(url, options=options, mode="r"):

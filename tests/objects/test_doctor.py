@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import aclosing
 from pathlib import Path
 
+import anyio
 import pytest
 
-from packhouse.objects import MemoryObjects
+from packhouse.objects import LocalObjects, MemoryObjects
 from packhouse.objects.contract import Bytes, ObjectInfo
 from packhouse.objects.doctor import examine
 from packhouse.objects.s3 import S3Objects
@@ -125,3 +127,53 @@ async def test_conditions_that_are_ignored_are_noticed_and_nothing_is_left() -> 
     assert verdicts.pop("conditional writes") == "poor"
     assert set(verdicts.values()) == {"good"}
     assert [info async for info in store.list()] == []
+
+
+def by_hand(folder: Path, *command: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([str(COMMAND), *command], cwd=folder, capture_output=True, timeout=100, check=False)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_store_is_made_in_a_folder_that_was_tried_out(tmp_path: Path, there: bool) -> None:
+    if there:
+        (tmp_path / "trial").mkdir()
+    tried = by_hand(tmp_path, "doctor", "trial")
+    assert tried.returncode == 0, tried.stderr.decode()
+    assert list(tmp_path.rglob("*")) == ([tmp_path / "trial"] if there else [])
+    made = by_hand(tmp_path, "init", "trial")
+    assert made.returncode == 0, made.stderr.decode()
+
+
+def test_what_means_nothing_to_a_folder_is_refused(tmp_path: Path) -> None:
+    for more in (("--endpoint", "https://host.example"), ("--region", "r"), ("--anonymous",)):
+        tried = by_hand(tmp_path, "doctor", "trial", *more)
+        assert (tried.returncode, tried.stdout) == (2, b"")
+        assert more[0].removeprefix("--") in tried.stderr.decode()
+    assert list(tmp_path.iterdir()) == []
+
+
+class _Breaking(MemoryObjects):
+    async def copy(self, source: str, target: str) -> bool:
+        raise RuntimeError(f"{source} {target}")
+
+
+class _Hanging(MemoryObjects):
+    async def copy(self, source: str, target: str) -> bool:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+
+async def test_nothing_is_left_of_trials_that_end_before_their_end(tmp_path: Path) -> None:
+    broken = _Breaking()
+    with pytest.raises(RuntimeError):
+        assert [found async for found in examine(broken)]
+    hung = _Hanging()
+    with anyio.move_on_after(2):
+        assert [found async for found in examine(hung)]
+    async with LocalObjects(tmp_path) as left:
+        async with aclosing(examine(left)) as findings:
+            async for found in findings:
+                if found.subject == "uploads in parts":
+                    break
+        for store in (broken, hung, left):
+            assert [info.name async for info in store.list()] == []

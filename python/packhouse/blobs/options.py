@@ -72,16 +72,18 @@ def choose_options(options: object, url: str, *, remote: bool) -> StoreOptions:
     Raises:
         InvalidInput: they are no options, or a bucket's for what is none.
     """
-    if options is None or isinstance(options, StoreOptions):
-        return options or StoreOptions()
+    chosen = options if isinstance(options, StoreOptions) else None
+    bucket = options if chosen is None else chosen.bucket
+    if bucket is None:
+        return chosen or StoreOptions()
     from packhouse.objects.bucket import BucketOptions  # noqa: PLC0415 - imports httpx
 
-    if not isinstance(options, BucketOptions):
-        message = f"options are StoreOptions, or S3Options, GCSOptions or AzureOptions, not {type(options).__name__}"
+    if not isinstance(bucket, BucketOptions):
+        message = f"options are StoreOptions, or S3Options, GCSOptions or AzureOptions, not {type(bucket).__name__}"
         raise InvalidInput(message, kind="option")
     if not remote:
-        raise InvalidInput(f"{type(options).__name__} are for a bucket; {url} is none", kind="option")
-    return StoreOptions(bucket=options)
+        raise InvalidInput(f"{type(bucket).__name__} are for a bucket; {url} is none", kind="option")
+    return chosen or StoreOptions(bucket=bucket)
 
 
 @dataclass(frozen=True, slots=True)

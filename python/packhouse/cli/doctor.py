@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,8 +33,8 @@ def doctor(
 ) -> None:
     """Check credentials, rights, conditional writes, uploads in parts, checksums, clock, latency and throughput.
 
-    It writes some 45 MB under a random prefix and removes them. What is not given is found as the service's own
-    tools find it.
+    It writes some 45 MB under a random prefix, in a folder into a new one within, and removes them. What is not given
+    is found as the service's own tools find it.
     The exit code is 1 if a store cannot work there.
     """
     chosen: dict[str, Any] = {"endpoint": endpoint, "region": region, "profile": profile}
@@ -46,20 +49,44 @@ async def _doctor(url: str, chosen: dict[str, Any], *, as_json: bool) -> None:
     from packhouse.objects.opening import service_of
 
     service = service_of(url)
-    options = None
-    if service is not None:
-        _, kind = service
-        strange = sorted(set(chosen) - {field.name for field in fields(kind)})
-        if strange:
-            raise InvalidInput(f"{url.partition('://')[0]}:// has no {strange[0]}", kind="option")
-        options = kind(**chosen)
+    kind = service[1] if service is not None else None
+    strange = sorted(set(chosen) - {field.name for field in fields(kind)} if kind is not None else chosen)
+    if strange:
+        where = f"{url.partition('://')[0]}://" if kind is not None else f"{url} is no bucket, it"
+        raise InvalidInput(f"{where} has no {strange[0]}", kind="option")
     sound = True
-    async with open_objects(url, options=options) as store:
-        async for found in examine(store):
-            sound = sound and found.verdict != "bad"
-            emit_json(found._asdict()) if as_json else _show(found)
+    with _place(url) as place:
+        async with (
+            open_objects(place, options=kind(**chosen) if kind is not None else None) as store,
+            aclosing(examine(store)) as findings,
+        ):
+            async for found in findings:
+                sound = sound and found.verdict != "bad"
+                emit_json(found._asdict()) if as_json else _show(found)
     if not sound:
         raise typer.Exit(FAILED)
+
+
+@contextmanager
+def _place(url: str) -> Iterator[str]:
+    """Tell where to try: in a folder a new one, so that a store can be made there afterwards."""
+    import tempfile
+
+    from packhouse.blobs.options import locate_store
+
+    path = locate_store(url).path
+    if path is None:
+        yield url
+        return
+    missing = not Path(path).exists()
+    Path(path).mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix="doctor-", dir=path) as inner:
+            yield inner
+    finally:
+        if missing:
+            with suppress(OSError):
+                Path(path).rmdir()
 
 
 def _show(found: Diagnosis) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import secrets
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -24,6 +25,7 @@ Verdict: TypeAlias = Literal["good", "poor", "bad"]
 _SKEW = 300.0
 _LARGE = 8 << 20
 _RACERS = 4
+_CLEARING_SECONDS = 20.0
 
 
 class Diagnosis(NamedTuple):
@@ -159,6 +161,11 @@ class _Patient:
         rates = [4 * _LARGE / 1e6 / await _timed(_at_once(each, 4)) for each in (put, get)]
         return f"up {rates[0]:.0f} MB/s, down {rates[1]:.0f} MB/s, 4 × 8 MiB at once"
 
+    async def clear(self) -> None:
+        """Remove what is left, whatever ended the trials; what cannot be removed now stays."""
+        with anyio.move_on_after(_CLEARING_SECONDS, shield=True), suppress(PackhouseError):
+            await self.store.delete([info.name async for info in self.store.list(self.prefix)])
+
     async def removing(self) -> str:
         names = [info.name async for info in self.store.list(self.prefix)]
         await self.store.delete(names)
@@ -168,8 +175,10 @@ class _Patient:
         return f"{len(names)} objects"
 
 
-async def examine(store: ObjectStore) -> AsyncIterator[Diagnosis]:
-    """Try a store out, 13 findings at most; it writes some 45 MB and removes them.
+async def examine(store: ObjectStore) -> AsyncGenerator[Diagnosis, None]:
+    """Try a store out, 13 findings at most; it writes some 45 MB and removes them, also when it is ended before.
+
+    Who may leave it before its end closes it (`contextlib.aclosing`).
 
     Args:
         store: the store, opened.
@@ -179,24 +188,27 @@ async def examine(store: ObjectStore) -> AsyncIterator[Diagnosis]:
     yield reached
     if reached.verdict == "bad":
         return
-    writing = await _find("writing", patient.write())
-    yield writing
-    if writing.verdict == "bad":
-        return
-    for subject, trial in (
-        ("reading back", patient.read),
-        ("listing", patient.listing),
-        ("clock", patient.clock),
-        ("conditional writes", patient.conditions),
-        ("uploads in parts", patient.parts),
-        ("unfinished uploads", patient.withdrawing),
-        ("checksums", patient.checksums),
-        ("copying", patient.copying),
-        ("latency", patient.latency),
-        ("throughput", patient.throughput),
-        ("deleting", patient.removing),
-    ):
-        yield await _find(subject, trial())
+    try:
+        writing = await _find("writing", patient.write())
+        yield writing
+        if writing.verdict == "bad":
+            return
+        for subject, trial in (
+            ("reading back", patient.read),
+            ("listing", patient.listing),
+            ("clock", patient.clock),
+            ("conditional writes", patient.conditions),
+            ("uploads in parts", patient.parts),
+            ("unfinished uploads", patient.withdrawing),
+            ("checksums", patient.checksums),
+            ("copying", patient.copying),
+            ("latency", patient.latency),
+            ("throughput", patient.throughput),
+            ("deleting", patient.removing),
+        ):
+            yield await _find(subject, trial())
+    finally:
+        await patient.clear()
 
 
 async def _absent(store: ObjectStore, prefix: str) -> str:
