@@ -6,7 +6,7 @@ import pickle
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from socket import create_connection, socket
@@ -67,27 +67,31 @@ def test_a_sync_store_takes_a_client(s3_options: S3Options, make: Any) -> None:
 
 
 @pytest.mark.parametrize("make", CLIENTS)
-async def test_cancelled_requests_cost_a_small_pool_nothing(make: Any) -> None:
+@pytest.mark.parametrize("handles", [1, 3])
+async def test_cancelled_requests_cost_a_small_pool_nothing(make: Any, handles: int) -> None:
     module: Any = httpx if make is httpx.AsyncClient else httpx2
     with hostile(well) as server:
         async with make(limits=module.Limits(max_connections=4)) as client:
             assert connections_of(client) == 4
             chosen = options_for(server)
             chosen = replace(chosen, http=replace(chosen.http, deadline=10, answer=5))
-            async with S3Objects("s3://bucket", chosen, client=client) as store:
-                await store.put("name", b"body")
+            async with AsyncExitStack() as stack:
+                stores = [S3Objects("s3://bucket", chosen, client=client) for _ in range(handles)]
+                for store in stores:
+                    await stack.enter_async_context(store)
+                await stores[0].put("name", b"body")
 
-                async def read(after: float) -> None:
+                async def read(store: S3Objects, after: float) -> None:
                     with anyio.move_on_after(after):
                         await store.get("name")
 
                 for turn in range(8):
                     async with anyio.create_task_group() as tasks:
                         for number in range(30):
-                            tasks.start_soon(read, 0.001 * ((number * 7 + turn) % 30))
+                            tasks.start_soon(read, stores[number % handles], 0.001 * ((number * 7 + turn) % 30))
                 with anyio.fail_after(10):
-                    for _ in range(8):
-                        assert bytes((await store.get("name")).data) == b"body"
+                    for turn in range(8):
+                        assert bytes((await stores[turn % handles].get("name")).data) == b"body"
 
 
 def test_a_pool_that_tells_nothing_is_bounded_by_the_options_alone() -> None:

@@ -6,13 +6,15 @@ import random
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import anyio
 import pytest
 
-from packhouse.errors import StorageError
-from packhouse.objects.http import connecting
-from packhouse.objects.s3 import S3Objects
+import packhouse
+from packhouse.errors import InvalidInput, StorageError
+from packhouse.objects.http import HttpOptions, connecting
+from packhouse.objects.s3 import S3Objects, S3Options
 from tests.hostile.driving import options_for
 from tests.hostile.server import hostile
 from tests.objects.test_http import well
@@ -68,3 +70,24 @@ async def test_a_host_none_of_whose_addresses_answers_is_no_network(monkeypatch:
             with pytest.raises(StorageError) as caught:
                 await store.put("name", b"body")
     assert caught.value.kind == "no-network"
+
+
+@pytest.mark.parametrize("content", [None, "no certificates"], ids=["missing", "no PEM"])
+@pytest.mark.parametrize("trust_env", [False, True])
+@pytest.mark.parametrize("said", ["option", "environment"])
+async def test_a_file_of_certificates_that_cannot_be_used_is_named_at_once(
+    content: str | None, trust_env: bool, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "authority.pem"
+    if content is not None:
+        file.write_text(content)
+    if said == "environment":
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(file))
+    http = HttpOptions(ca=str(file) if said == "option" else None, trust_env=trust_env)
+    options = S3Options(endpoint="https://127.0.0.1:9", region="r", anonymous=True, http=http)
+    began = time.monotonic()
+    with pytest.raises(InvalidInput, match=r"authority\.pem") as caught:
+        async with packhouse.open("s3://bucket/p", options=options):
+            pass
+    assert caught.value.kind == "option"
+    assert time.monotonic() - began < 3

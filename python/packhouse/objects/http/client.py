@@ -25,7 +25,7 @@ from packhouse.objects.http.gate import Budget, Gate
 from packhouse.objects.http.hedging import Outcome, hedged
 from packhouse.objects.http.operation import current
 from packhouse.objects.http.options import HttpOptions
-from packhouse.objects.http.pools import LIMIT, connections_of
+from packhouse.objects.http.pools import connections_of, places_of
 from packhouse.objects.http.quiet import hushed
 from packhouse.objects.http.receiving import Receiving
 from packhouse.objects.http.transport import AGAIN, TARGET, Transport
@@ -53,12 +53,15 @@ class HttpClient:
         self._client: Any = client
         self._transport: Transport | None = None
         self._stack = AsyncExitStack()
-        self.gate = Gate(min(self.options.concurrency, connections_of(client) if client is not None else LIMIT))
+        self.gate = Gate(self.options.concurrency)
         self.budget = Budget()
 
     async def __aenter__(self) -> Self:
         options = self.options
-        if self._handed_in is None and (options.proxy or options.http2 or options.trust_env):
+        if self._handed_in is not None:
+            most = min(options.concurrency, connections_of(self._handed_in))
+            self.gate = Gate(most, places_of(self._handed_in))
+        elif options.proxy or options.http2 or options.trust_env:
             limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
             self._client = await self._stack.enter_async_context(
                 httpx.AsyncClient(
@@ -69,8 +72,10 @@ class HttpClient:
                     limits=limits,
                 )
             )
-        elif self._handed_in is None:
-            self._transport = await self._stack.enter_async_context(Transport(ca=options.ca))
+        else:
+            # A file that somebody names is read at once: what is wrong with it is no fault of the network.
+            context = await anyio.to_thread.run_sync(_context, options.ca) if options.ca is not None else None
+            self._transport = await self._stack.enter_async_context(Transport(context=context))
         return self
 
     async def __aexit__(

@@ -10,6 +10,7 @@ import ssl
 
 import anyio
 
+from packhouse.errors import InvalidInput
 from packhouse.objects.http.wires import PlainWire, TlsWire, Wire
 
 __all__ = ["connect", "make_context"]
@@ -19,13 +20,22 @@ _PATIENCE = 1.5
 
 
 def make_context(ca: str | None) -> ssl.SSLContext:
-    """Make what decides whom to trust: the system's certificates, certifi's, and a file. Reading them takes 25 ms."""
+    """Make what decides whom to trust: the system's certificates, certifi's, and a file. Reading them takes 25 ms.
+
+    Raises:
+        InvalidInput: the file is missing, or holds no certificates (`option`).
+    """
     import certifi  # noqa: PLC0415 - httpx brings it; not everybody connects
 
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     if ca is not None:
-        context.load_verify_locations(ca)
+        try:
+            context.load_verify_locations(ca)
+        except OSError as error:
+            why = "holds no certificates (PEM)" if isinstance(error, ssl.SSLError) else f"cannot be read ({error})"
+            message = f"the file of certificates {ca} {why}; correct `ca` or AWS_CA_BUNDLE"
+            raise InvalidInput(message, kind="option") from error
     context.set_alpn_protocols(["http/1.1"])
     return context
 

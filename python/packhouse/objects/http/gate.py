@@ -16,9 +16,11 @@ class Gate:
 
     Args:
         most: the bound while nobody throttles.
+        shared: places that others take as well.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, shared: anyio.CapacityLimiter | None = None) -> None:
+        self._shared = shared
         self._most = most
         self._allowed = float(most)
         self._limiter = anyio.CapacityLimiter(most)
@@ -31,13 +33,13 @@ class Gate:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Hold one place."""
-        holder = object()
-        await self._limiter.acquire_on_behalf_of(holder)
-        try:
-            yield
-        finally:
-            self._limiter.release_on_behalf_of(holder)
+        """Hold one place, and one of those that are shared."""
+        async with _held(self._limiter):
+            if self._shared is None:
+                yield
+                return
+            async with _held(self._shared):
+                yield
 
     def throttled(self) -> None:
         """Allow a third less; answers to requests that were in flight together count once."""
@@ -55,6 +57,16 @@ class Gate:
         self._allowed = min(max(allowed, 1.0), self._most)
         if int(self._allowed) != self._limiter.total_tokens:
             self._limiter.total_tokens = int(self._allowed)
+
+
+@asynccontextmanager
+async def _held(limiter: anyio.CapacityLimiter) -> AsyncIterator[None]:
+    holder = object()
+    await limiter.acquire_on_behalf_of(holder)
+    try:
+        yield
+    finally:
+        limiter.release_on_behalf_of(holder)
 
 
 class Budget:

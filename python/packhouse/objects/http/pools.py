@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import sys
 from typing import Any
+from weakref import WeakKeyDictionary
 
-__all__ = ["LIMIT", "connections_of"]
+import anyio
+from anyio.lowlevel import current_token
+
+__all__ = ["LIMIT", "connections_of", "places_of"]
 
 LIMIT = sys.maxsize
+_shared: WeakKeyDictionary[Any, tuple[object, anyio.CapacityLimiter]] = WeakKeyDictionary()
 
 
 def connections_of(client: Any) -> int:
@@ -23,3 +28,18 @@ def connections_of(client: Any) -> int:
     pools = [getattr(transport, "_pool", None) for transport in transports]
     bounds = [getattr(pool, "_max_connections", None) for pool in pools]
     return min((bound for bound in bounds if isinstance(bound, int) and bound > 0), default=LIMIT)
+
+
+def places_of(client: Any) -> anyio.CapacityLimiter | None:
+    """Return what all who go through a client on this loop share: a place for each connection of its pool.
+
+    None where the pool tells no bound.
+    """
+    most = connections_of(client)
+    if most == LIMIT:
+        return None
+    loop = current_token().native_token
+    found = _shared.get(client)
+    if found is None or found[0] is not loop:
+        found = _shared[client] = (loop, anyio.CapacityLimiter(most))
+    return found[1]
