@@ -7,6 +7,7 @@ The engine blocks, objects are awaited; a portal stands between them. A call cos
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
@@ -34,6 +35,8 @@ class Carrier:
     """What the engine calls. Every method blocks its thread; none may be called on the loop's own.
 
     Args:
+_WITHDRAWN_SECONDS = 15.0
+"""More than an upload takes that is withdrawn: services are asked for 10 s at most."""
         store: where objects are, opened.
         portal: the way to the loop on which it was opened.
         conditions: whether the service has conditional writes; without them a look goes before what must be absent.
@@ -160,8 +163,11 @@ class _Upload:
                     del piece
 
         async def put() -> ObjectInfo:
-            async with receive:
-                return await carrier._store.put(name, Stream(pieces()))  # noqa: SLF001 - of the same file
+            try:
+                async with receive:
+                    return await carrier._store.put(name, Stream(pieces()))  # noqa: SLF001 - of the same file
+            finally:
+                self._ended.set()
 
         self._future: Future[ObjectInfo] = carrier.start(put)
 
@@ -178,9 +184,11 @@ class _Upload:
         self._carrier._call(self._send.aclose)  # noqa: SLF001 - of the same file
         self._carrier._note(self._carrier.finish(self._future))  # noqa: SLF001 - of the same file
 
+        self._ended = threading.Event()
+
     def abort(self) -> None:
         """Stop, and wait until nothing of it is left."""
-        self._future.cancel()
-        with suppress(BaseException):
+        self._future.cancel()  # which does not wait
+        with suppress(BaseException):  # without a loop there is nobody to wait for
             self._carrier._call(self._send.aclose)  # noqa: SLF001 - of the same file
-            self._future.exception()
+            self._ended.wait(_WITHDRAWN_SECONDS)
