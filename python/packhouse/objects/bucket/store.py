@@ -171,7 +171,7 @@ class BucketObjects(ObjectStore):
         if length == 0 or start < 0 or (length is not None and length < 0):
             return await self._get_nothing(name, start, length)
         if into is not None:
-            check_target(into, length if length is not None else into.nbytes, name)
+            into = check_target(into, length if length is not None else into.nbytes, name)
         elif length is not None:
             into = check_target(None, length, name)
         what = f"read {name} of {self.url}"
