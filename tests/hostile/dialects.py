@@ -134,6 +134,38 @@ async def an_upload_sent_to_another_host(case: Case) -> None:
     assert not any(request.path.startswith("/stolen") for request in case.server.requests)
 
 
+def _end_damaged(talk: Talk) -> None:
+    for request in talk.requests():
+        done = talk.server.well(request)
+        if request.headers.get("content-range", "").endswith(f"/{len(PARTS)}"):
+            _, meta = talk.server.objects[f"/bucket/{NAME}"]
+            talk.server.objects[f"/bucket/{NAME}"] = (bytes(len(PARTS)), meta)
+            talk.reset()
+            return
+        talk.send(done)
+
+
+@behaviour(_end_damaged, "gs")
+async def an_upload_of_other_bytes_whose_end_is_never_answered(case: Case) -> None:
+    await case.refused(case.store.put(NAME, PARTS), "damaged-in-transit")
+
+
+def _damaged_and_lost(talk: Talk) -> None:
+    for request in talk.requests():
+        done = talk.server.well(request)
+        if request.writes:
+            _, meta = talk.server.objects[f"/bucket/{NAME}"]
+            talk.server.objects[f"/bucket/{NAME}"] = (b"0urs", meta)
+            talk.reset()
+            return
+        talk.send(done)
+
+
+@behaviour(_damaged_and_lost, "gs")
+async def a_conditional_write_of_other_bytes_that_is_not_answered(case: Case) -> None:
+    await case.refused(case.store.put_if(NAME, b"ours", version=None), "put-uncertain")
+
+
 # Google: what comes and what goes
 
 

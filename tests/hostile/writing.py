@@ -78,6 +78,19 @@ async def every_answer_lost_although_it_was_done(case: Case) -> None:
     assert isinstance(error, NameConflict | CommitUncertain)
 
 
+def _tells_nothing(talk: Talk) -> None:
+    for request in talk.requests():
+        done = talk.server.well(request)
+        talk.send(answer(200, etag="", x_goog_generation="") if request.writes else done)
+
+
+@behaviour(_tells_nothing)
+async def a_good_answer_that_cannot_be_read(case: Case) -> None:
+    info = await case.store.put_if(NAME, b"ours", version=None)
+    assert case.server.objects[f"/bucket/{NAME}"][0] == b"ours"
+    assert (await case.store.head(NAME)).version == info.version
+
+
 def _failed_inside(talk: Talk) -> None:
     for request in talk.requests():
         if "uploadId" in request.query and request.method == "POST":
@@ -116,6 +129,47 @@ async def white_space_before_the_answer_to_an_upload(case: Case) -> None:
     info = await case.store.put(NAME, bytes(9 << 20))
     assert info.size == 9 << 20
     assert len(case.server.objects[f"/bucket/{NAME}"][0]) == 9 << 20
+
+
+def _slow_service(talk: Talk) -> None:
+    for request in talk.requests():
+        done = talk.server.well(request)
+        copies = "x-amz-copy-source" in request.headers
+        if copies or ("uploadId" in request.query and request.method == "POST"):
+            talk.send(b"HTTP/1.1 200 Told\r\ntransfer-encoding: chunked\r\n\r\n")
+            for _ in range(6):
+                talk.send(b"1\r\n \r\n")
+                talk.server.over.wait(0.2)
+            body = b"<CopyObjectResult/>" if copies else done.partition(b"\r\n\r\n")[2]
+            talk.send(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+        else:
+            talk.send(done)
+
+
+@behaviour(_slow_service, "s3")
+async def white_space_for_as_long_as_a_large_object_takes(case: Case) -> None:
+    size = 9 << 20  # which may take 1.1 s longer than the 0.7 s of an answer
+    await case.store.put(NAME, bytes(size))
+    assert sum("uploadId" in request.query for request in case.server.requests if request.method == "POST") == 1
+    case.server.objects["/bucket/source"] = (bytes(size), {})
+    assert await case.store.copy("source", "target")
+    assert sum("x-amz-copy-source" in request.headers for request in case.server.requests) == 1, "it was begun anew"
+
+
+def _complete_damaged(talk: Talk) -> None:
+    for request in talk.requests():
+        done = talk.server.well(request)
+        if "uploadId" in request.query and request.method == "POST" and b"NoSuchUpload" not in done:
+            body, meta = talk.server.objects[request.path]
+            talk.server.objects[request.path] = (body[:-1], meta)
+            talk.reset()
+            return
+        talk.send(done)
+
+
+@behaviour(_complete_damaged, "s3")
+async def an_upload_completed_to_another_size_and_not_answered(case: Case) -> None:
+    await case.refused(case.store.put(NAME, bytes(9 << 20)), "damaged-in-transit")
 
 
 def _complete_lost(talk: Talk) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import secrets
+import time
 import weakref
+from array import array
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import anyio
 import pytest
@@ -16,10 +19,12 @@ from packhouse.blobs.carrier import Carrier
 from packhouse.errors import InvalidInput
 from packhouse.objects.bucket.upload import Part, Session, Upload
 from packhouse.objects.contract import Body, Bytes, ObjectInfo, Stream
+from packhouse.objects.http import HttpOptions
 from packhouse.objects.memory import MemoryObjects
 from packhouse.objects.s3 import S3Objects
-from tests.hostile.driving import DIALECTS, options_for, store_for
-from tests.hostile.server import hostile
+from tests.hostile.driving import CARRIERS, DIALECTS, options_for, store_for
+from tests.hostile.server import Talk, hostile
+from tests.hostile.test_traps import store_by
 from tests.objects.test_http import well
 
 PART = 1 << 16
@@ -92,6 +97,19 @@ async def test_a_stream_of_another_size_than_it_says_is_taken_back(said: int) ->
     assert session.aborted
 
 
+async def test_a_stream_of_more_parts_than_the_service_takes_is_refused_before_it_is_sent() -> None:
+    session = Sink()
+    session.most = 3
+    await Upload(session, "name", PART).run(Stream(in_pieces(*[PART] * 3)))
+    assert len(session.sent) == 3
+    session.sent.clear()
+    with pytest.raises(InvalidInput, match="part_size") as caught:
+        await Upload(session, "name", PART).run(Stream(in_pieces(*[PART] * 4)))
+    assert caught.value.kind == "too-large"
+    assert session.aborted
+    assert len(session.sent) <= 3
+
+
 async def test_nothing_that_was_sent_is_held_while_more_may_come() -> None:
     session = Sink()
     alive: list[weakref.ref[Piece]] = []
@@ -142,6 +160,66 @@ def test_what_the_engine_hands_over_is_held_no_longer_than_it_takes() -> None:
         gc.collect()
         assert [one() for one in alive] == [None] * 3
         upload.finish()
+
+
+def test_who_gives_an_upload_up_waits_until_it_is_withdrawn() -> None:
+    withdrawn: list[str] = []
+
+    class Withdrawing(MemoryObjects):
+        async def put(self, name: str, body: Body) -> ObjectInfo:
+            try:
+                return await super().put(name, body)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await anyio.sleep(0.3)
+                    withdrawn.append(name)
+
+    with start_blocking_portal() as portal:
+        carrier = Carrier(Withdrawing(), portal)
+        upload = carrier.upload("packs/one")
+        upload.write(b"some")
+        upload.abort()
+        assert withdrawn == ["packs/one"]
+        carrier.upload("packs/two").abort()  # which has hardly begun
+        assert withdrawn == ["packs/one", "packs/two"]
+        began = time.monotonic()
+        upload.abort()
+        assert time.monotonic() - began < 0.2, "what has ended is not waited for"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_buffer_of_numbers_is_filled_from_a_bucket(anyio_backend: str) -> None:
+    with hostile(well) as server:
+        async with S3Objects("s3://bucket", options_for(server)) as store:
+            body = array("i", range(1000)).tobytes()
+            await store.put("numbers", body)
+            for length in (None, len(body)):
+                numbers = array("i", bytes(len(body)))
+                found = await store.get("numbers", length=length, into=memoryview(numbers))
+                assert list(numbers) == list(range(1000))
+                assert found.data == body
+
+
+def _at_leisure(talk: Talk) -> None:
+    for request in talk.requests():
+        done = talk.server.well(request)
+        step = max(len(done) // 8, 1 << 16) + 1
+        for start in range(0, len(done), step):
+            talk.send(done[start : start + step])
+            talk.server.over.wait(0.2 if len(done) > 1 << 20 else 0)
+
+
+@pytest.mark.parametrize("carrier", CARRIERS[:2])
+async def test_a_whole_object_has_the_time_that_its_bytes_take(carrier: Any) -> None:
+    body = secrets.token_bytes(2 << 20)
+    with hostile(_at_leisure) as server:
+        server.objects["/bucket/large"] = (body, {})
+        async with store_by(carrier, server) as store:
+            http = HttpOptions(deadline=0.8, answer=0.8, slowest=1 << 20, tries=1, plain_http=True)
+            store.requests.client.options = http
+            began = time.monotonic()
+            assert (await store.get("large")).data == body
+            assert time.monotonic() - began > 1.2, "it came within the deadline: nothing is shown"
 
 
 @pytest.mark.parametrize("service", ["s3", "gs", "az"])

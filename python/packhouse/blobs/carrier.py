@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from packhouse.errors import InvalidInput, NameConflict, NameNotFound, PackhouseError, UnsupportedStore
+from packhouse.errors import (
+    CommitUncertain,
+    InvalidInput,
+    NameConflict,
+    NameNotFound,
+    PackhouseError,
+    UnsupportedStore,
+)
 from packhouse.objects.contract import ObjectInfo, ObjectStore, Stream
 
 if TYPE_CHECKING:
@@ -28,6 +35,8 @@ __all__ = ["Carrier"]
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
+_WITHDRAWN_SECONDS = 15.0
+"""More than an upload takes that is withdrawn: services are asked for 10 s at most."""
 _DEFINITE = ("access-denied", "bad-credentials", "clock-skew", "no-bucket", "wrong-region", "redirected", "certificate")
 
 
@@ -35,8 +44,6 @@ class Carrier:
     """What the engine calls. Every method blocks its thread; none may be called on the loop's own.
 
     Args:
-_WITHDRAWN_SECONDS = 15.0
-"""More than an upload takes that is withdrawn: services are asked for 10 s at most."""
         store: where objects are, opened.
         portal: the way to the loop on which it was opened.
         conditions: whether the service has conditional writes; without them a look goes before what must be absent.
@@ -60,7 +67,8 @@ _WITHDRAWN_SECONDS = 15.0
     def put_if(self, name: str, body: bytes, version: str | None) -> None:
         """Write an object if what has its name is of that version; nothing, if there is none."""
         if self._conditions or version is not None:
-            self._note(self._call(lambda: self._store.put_if(name, body, version=version)))
+            with _decided():
+                self._note(self._call(lambda: self._store.put_if(name, body, version=version)))
         elif self.head(name) is None:
             self.put(name, body)
         else:
@@ -147,6 +155,17 @@ class _translated:  # noqa: N801 - reads as what it does
             raise PermissionError(str(error)) from error
 
 
+class _decided:  # noqa: N801 - as above
+    """Tells the engine of a conditional write that it did not happen, unless the store says that nobody knows."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, PackhouseError) and not isinstance(error, CommitUncertain):
+            raise PermissionError(str(error)) from error
+
+
 class _Upload:
     """An object on its way: a task that puts what comes through a stream of one piece."""
 
@@ -161,6 +180,8 @@ class _Upload:
                 async for piece in receive:
                     yield piece
                     del piece
+
+        self._ended = threading.Event()
 
         async def put() -> ObjectInfo:
             try:
@@ -183,8 +204,6 @@ class _Upload:
         """Wait until all is durable."""
         self._carrier._call(self._send.aclose)  # noqa: SLF001 - of the same file
         self._carrier._note(self._carrier.finish(self._future))  # noqa: SLF001 - of the same file
-
-        self._ended = threading.Event()
 
     def abort(self) -> None:
         """Stop, and wait until nothing of it is left."""

@@ -28,7 +28,7 @@ _CODES = {
     **dict.fromkeys(("BlobNotFound", "ResourceNotFound"), cases.MISSING),
     **dict.fromkeys(("BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet"), cases.CONFLICT),
     **dict.fromkeys(("ServerBusy", "IngressExceedsAccountLimit", "EgressExceedsAccountLimit",
-                     "OperationsPerSecondExceedsAccountLimit", "TooManyRequests"), cases.BUSY),
+                     "OperationsPerSecondExceedsAccountLimit", "TooManyRequests"), cases.FULL),
     **dict.fromkeys(("InternalError", "OperationTimedOut"), cases.FAILED),
     **dict.fromkeys(("Md5Mismatch", "Crc64Mismatch", "InvalidMd5", "InvalidCrc64"), cases.DAMAGED),
     "InvalidRange": cases.RANGE,

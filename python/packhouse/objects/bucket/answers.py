@@ -32,6 +32,12 @@ class Seen(NamedTuple):
     info: ObjectInfo
     write_id: str
     """Of the write that made it; empty where it says none."""
+    digest: str = ""
+    """Of its bytes; empty where the service tells none that was asked for."""
+
+    def holds(self, size: int, digest: str) -> bool:
+        """Say whether these are the bytes that were sent, as far as both sides tell a digest."""
+        return self.info.size == size and (digest == self.digest or not (digest and self.digest))
 
 
 class Page(NamedTuple):

@@ -27,6 +27,7 @@ class Case(NamedTuple):
     why: str
     again: bool = False
     throttled: bool = False
+    undone: bool = False
 
 
 DENIED = Case(
@@ -38,6 +39,7 @@ BUCKET = Case(StoreNotFound, "no-bucket", "there is no such bucket; create it, o
 MISSING = Case(NameNotFound, "object-not-found", "there is no such object")
 REGION = Case(StorageError, "wrong-region", "the bucket is in another region; set `region`")
 BUSY = Case(StorageError, "throttled", "the service asks for less load; try again later", again=True, throttled=True)
+FULL = BUSY._replace(undone=True)  # by a word of its own: behind a mere 503 may stand a proxy that lost the answer
 FAILED = Case(StorageError, "service-failed", "the service failed; try again later", again=True)
 CONFLICT = Case(NameConflict, "object-conflict", "it is not as it was thought to be; nothing was written")
 DAMAGED = Case(StorageError, "damaged-in-transit", "the bytes arrived damaged; try again", again=True)
@@ -72,7 +74,8 @@ def fault_of(what: str, status: int, code: str, case: Case | None, why: str = ""
         message = f"cannot {what}: the service refuses ({detail}); look it up in its documentation"
         return Fault(StorageError(message, kind="refused"), again=status >= 500)
     detail = f" ({code})" if code else ""
-    return Fault(case.error(f"cannot {what}: {why or case.why}{detail}", kind=case.kind), case.again, case.throttled)
+    error = case.error(f"cannot {what}: {why or case.why}{detail}", kind=case.kind)
+    return Fault(error, case.again, case.throttled, case.undone)
 
 
 def clean(text: str, allowed: str = "A-Za-z0-9.") -> str:

@@ -116,6 +116,11 @@ class BucketObjects(ObjectStore):
     def _session(self, what: str, name: str) -> Session:
         """Return what sends an object in parts."""
 
+    async def _digest(self, body: Bytes) -> str:
+        """Return what a look at an object tells of its bytes besides their number; empty where that is nothing."""
+        del body
+        return ""
+
     @abstractmethod
     async def _page(self, what: str, prefix: str, marker: str) -> Page:
         """List from a marker on; from the beginning, where it is empty."""
@@ -223,16 +228,16 @@ class BucketObjects(ObjectStore):
             raise UnsupportedStore(lacking, kind="conditional-writes") from error
         except NameNotFound as error:
             conflict = NameConflict(f"cannot {what}: it is gone; nothing was written", kind="object-conflict")
-            return await self._decide(name, write_id, doubt, conflict, error)
+            if not (doubt.any or doubt.answered):
+                raise conflict from error
+            return await self._decide(name, body, write_id, error)
         except PackhouseError as error:
-            return await self._decide(name, write_id, doubt, error, error)
+            if not (doubt.any or doubt.answered):
+                raise
+            return await self._decide(name, body, write_id, error)
 
-    async def _decide(
-        self, name: str, write_id: str, doubt: Doubt, failure: PackhouseError, cause: PackhouseError
-    ) -> ObjectInfo:
+    async def _decide(self, name: str, body: Bytes, write_id: str, cause: PackhouseError) -> ObjectInfo:
         """Find out whether a conditional write whose answer was lost is what is there now."""
-        if not doubt.any:
-            raise failure from cause
         current(self._options.http).keep_last_words()
         try:
             seen = await self.look(name)
@@ -240,7 +245,8 @@ class BucketObjects(ObjectStore):
             seen = None
         except PackhouseError as error:
             raise self._uncertain(name) from error
-        if seen is not None and seen.write_id == write_id:
+        size = memoryview(body).nbytes
+        if seen is not None and seen.write_id == write_id and seen.holds(size, await self._digest(body)):
             return seen.info
         raise self._uncertain(name) from cause
 
@@ -249,11 +255,14 @@ class BucketObjects(ObjectStore):
         message += "tell whether it was written; read it and decide anew"
         return CommitUncertain(message, kind="put-uncertain")
 
-    async def settle(self, name: str, write_id: str, size: int, failure: PackhouseError) -> ObjectInfo:
+    async def settle(
+        self, name: str, write_id: str, size: int, failure: PackhouseError, digest: str = ""
+    ) -> ObjectInfo:
         """Find out whether an upload whose last answer was lost, or told too little, is there after all.
 
         Raises:
             PackhouseError: it is not: `failure`.
+            StorageError: it is, with other bytes than were sent (`damaged-in-transit`).
         """
         current(self._options.http).keep_last_words()
         try:
@@ -262,7 +271,10 @@ class BucketObjects(ObjectStore):
             raise failure from None
         if seen.write_id != write_id:
             raise failure
-        return seen.info._replace(size=size)
+        if not seen.holds(size, digest):
+            message = f"cannot write {name} of {self.url}: the bytes arrived damaged; try again"
+            raise StorageError(message, kind="damaged-in-transit") from failure
+        return seen.info
 
     async def delete(self, names: Iterable[str]) -> None:
         checked = list(dict.fromkeys(check_object_name(name) for name in names))

@@ -92,7 +92,7 @@ class Resumable(Session):
             except PackhouseError as error:
                 if not (part.last and self._doubt.any):
                     raise
-                self._settled = await self._store.settle(self._name, self._write_id, end, error)
+                self._settled = await self._store.settle(self._name, self._write_id, end, error, self._hash.text)
                 return
             if reply.status != _RESUME:
                 self._done = reply

@@ -83,12 +83,18 @@ class GCSObjects(BucketObjects):
         )
 
     async def _look(self, what: str, name: str) -> Seen:
-        query = {"fields": f"{_FIELDS},metadata"}
+        field = Hash(self.options.checksum).field
+        query = {"fields": f"{_FIELDS},metadata,{field}"}
         reply = await self.requests.ask("GET", what, name, query=query, headers=self.requests.customer_key())
         found = _object(reply, what)
         metadata = found.get("metadata")
         write_id = metadata.get(_WRITE_ID, "") if isinstance(metadata, dict) else ""
-        return Seen(_info(found, name, what), str(write_id))
+        return Seen(_info(found, name, what), str(write_id), str(found.get(field, "")))
+
+    async def _digest(self, body: Bytes) -> str:
+        digest = Hash(self.options.checksum)
+        await digest.update([body])
+        return digest.text
 
     async def _write(
         self,

@@ -14,9 +14,15 @@ __all__ = ["Call", "Doubt", "Fault", "Judge", "Reply", "Sign", "Signed"]
 
 @dataclass(slots=True)
 class Doubt:
-    """Whether an earlier try may have had its effect although nothing said so."""
+    """What a write may have done although whoever asked for it is told of an error.
+
+    Attributes:
+        any: a try may have had its effect although nothing said so.
+        answered: a try was answered well; whatever is wrong afterwards, it has had its effect.
+    """
 
     any: bool = False
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +38,7 @@ class Call:
         again: whether it may be sent twice.
         into: where the body of a good answer goes; it must be as long.
         limit: bytes of a body beyond which an answer is refused.
-        size: bytes that are expected, for the deadline.
+        size: bytes that are expected, or that the service moves before it answers, for the deadline.
         doubt: told when a try may have had its effect.
         check: looks at a good answer's headers and length (None: not told) before its body is read, and raises when it
             is not what was asked for.
@@ -71,6 +77,8 @@ class Fault(NamedTuple):
     """Whether another try may help."""
     throttled: bool = False
     """Whether the service asks for less."""
+    undone: bool = False
+    """Whether the service says that it did not even begin, by whatever status."""
 
 
 Judge = Callable[[Reply], Fault | None]

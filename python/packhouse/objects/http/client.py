@@ -23,7 +23,7 @@ from packhouse.objects.http.bodies import Buffers
 from packhouse.objects.http.calls import Call, Fault, Judge, Reply, Sign, Signed
 from packhouse.objects.http.gate import Budget, Gate
 from packhouse.objects.http.hedging import Outcome, hedged
-from packhouse.objects.http.operation import current
+from packhouse.objects.http.operation import Allowance, current
 from packhouse.objects.http.options import HttpOptions
 from packhouse.objects.http.pools import connections_of, places_of
 from packhouse.objects.http.quiet import hushed
@@ -37,6 +37,8 @@ _log = logging.getLogger("packhouse.http")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 5.0
+_DOUBLINGS = 10
+_GOOD = (200, 206)
 
 
 class HttpClient:
@@ -93,51 +95,56 @@ class HttpClient:
         """
         self._check(call.url)
         operation = current(self.options)
-        operation.allow(_size_of(call))
         last: PackhouseError | None = None
+        busy = False
+        tried = failed = 0
         try:
-            with operation.waiting() as left, anyio.fail_after(left):
-                for number in range(1, self.options.tries + 1):
-                    if number > 1 and call.renew is not None:
+            with operation.asking(_size_of(call)) as allowance:
+                while True:
+                    if tried and call.renew is not None:
                         renewed = await call.renew()
                         if isinstance(renewed, Reply):
                             return renewed
                         call = renewed
-                    outcome = await self._attempt(call, sign, judge)
+                    outcome = await self._attempt(call, sign, judge, allowance)
                     if isinstance(outcome, Reply):
                         return outcome
                     fault, wait = outcome
-                    last = fault.error
-                    if not (fault.again and call.again) or number == self.options.tries or not self.budget.spend():
+                    last, busy = fault.error, fault.throttled and wait < allowance.left
+                    failed += not fault.throttled  # who is told to wait waits until the deadline
+                    if not (fault.again and call.again) or failed >= self.options.tries or not self.budget.spend():
                         raise last
-                    longest = min(_FIRST_WAIT * 2 ** (number - 1), _LONGEST_WAIT)
+                    longest = min(_FIRST_WAIT * 2 ** min(tried, _DOUBLINGS), _LONGEST_WAIT)
+                    tried += 1
                     backoff = longest * random.uniform(0.5, 1)  # noqa: S311 - spreads tries, guards nothing
                     await anyio.sleep(max(backoff, wait))
+                    busy = False
         except TimeoutError as error:
+            if last is not None and busy:
+                raise last from error
             reason = f" (last: {last})" if last is not None else ""
             within = f"within {operation.patience:.0f} s"
             message = f"cannot {call.what}: no answer {within}{reason}; try again, or raise the deadline"
             raise StorageError(message, kind="deadline") from (last or error)
-        raise last or AssertionError
 
-    async def _attempt(self, call: Call, sign: Sign, judge: Judge) -> Outcome:
+    async def _attempt(self, call: Call, sign: Sign, judge: Judge, allowance: Allowance) -> Outcome:
         """Send once or, where reads are hedged and the answer is slow to begin, twice."""
 
         async def attempt(one: Call) -> Outcome:
-            return await self._try(one, sign, judge)
+            return await self._try(one, sign, judge, allowance)
 
         if self.options.hedge is None or call.method != "GET" or not call.again:
             return await attempt(call)
         return await hedged(attempt, call, self.options.hedge, self.budget.spend)
 
-    async def _try(self, call: Call, sign: Sign, judge: Judge) -> Outcome:
+    async def _try(self, call: Call, sign: Sign, judge: Judge, allowance: Allowance) -> Outcome:
         """Send once; return the reply, or what is wrong and how long the service wants to be left alone."""
         async with self.gate.slot():
             started = time.monotonic()
             signed = await sign(call)
             with anyio.move_on_after(self.options.answer + _size_of(call) / self.options.slowest) as scope:
                 try:
-                    reply = await self._send(call, signed, scope)
+                    reply = await self._send(call, signed, scope, allowance)
                 except Exception as error:  # noqa: BLE001 - the one door: whatever a client raises
                     fault = self._explain(error, call)
                     _log.debug("%s %s: %s", call.method, call.what, fault.error.kind)
@@ -153,21 +160,24 @@ class HttpClient:
         if wrong is None:
             self.budget.earn()
             self.gate.went_well()
+            call.doubt.answered = True
             return reply
         if wrong.throttled:
             self.gate.throttled()
-        if reply.status >= 500 or reply.status == 200:
+        if (reply.status >= 500 or reply.status == 200) and not wrong.undone:
             call.doubt.any = True
         return wrong, _retry_after(reply.headers)
 
-    async def _send(self, call: Call, signed: Signed, scope: anyio.CancelScope) -> Reply:
+    async def _send(self, call: Call, signed: Signed, scope: anyio.CancelScope, allowance: Allowance) -> Reply:
         url, headers = signed
         body = Buffers(call.body)
 
-        def more(length: int) -> None:
+        def more(length: int, status: int) -> None:
             scope.deadline = max(
                 scope.deadline, anyio.current_time() + self.options.answer + length / self.options.slowest
             )
+            if call.method == "GET" and status in _GOOD:
+                allowance.expect(length)
 
         def again() -> bool:
             call.doubt.any = True

@@ -22,7 +22,7 @@ class HttpOptions:
             together, beyond what its bytes take at `slowest`; a name that is listed or deleted counts as 4 KiB.
         answer: seconds that one try takes at most, beyond what its bytes take at `slowest`.
         slowest: bytes per second; what is slower is given up.
-        tries: how often a request is tried at most.
+        tries: how often a request is tried at most; one that is throttled is tried until the deadline.
         hedge: seconds after which a read whose answer has not begun is sent a second time, and the first good answer
             counts; None: never. What that and tries again cost together stays below a tenth of what goes well.
         concurrency: requests in flight at most; fewer while the service throttles.

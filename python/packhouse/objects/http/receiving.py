@@ -22,10 +22,10 @@ class Receiving:
 
     Args:
         call: what was asked.
-        more: told the bytes that are coming, so that the deadline can follow.
+        more: told the bytes that are coming and the answer's status, so that the deadline can follow.
     """
 
-    def __init__(self, call: Call, more: Callable[[int], None]) -> None:
+    def __init__(self, call: Call, more: Callable[[int, int], None]) -> None:
         self._call = call
         self._more = more
         self._view: memoryview | None = None
@@ -48,7 +48,7 @@ class Receiving:
             raise self._refuse(f"it has {length} bytes instead of {into.nbytes}")
         if into is None and length > call.limit:
             raise self._refuse(f"it has {length} bytes, more than {call.limit}")
-        self._more(length)
+        self._more(length, status)
         self._view = memoryview(bytearray(length)) if into is None else into
         return self._view
 
