@@ -393,6 +393,15 @@ def test_verify_finds_nothing_in_a_healthy_store(shell: Shell) -> None:
     assert report["keys_recomputed"] == 2
 
 
+def test_verify_reads_a_store_of_several_packs(shell: Shell) -> None:
+    for seed in (1, 2):
+        shell("put", "-", stdin=noise(40 << 20, seed))
+    [report] = documents(shell("verify", "--json"))
+    assert report["findings"] == []
+    assert report["packs"] >= 2
+    assert report["bytes"] > 80 << 20
+
+
 def test_the_help_says_what_the_exit_codes_mean(shell: Shell) -> None:
     assert b"4 damage" in shell("--help").stdout
     for command in ("init", "put", "get", "cat", "ls", "stat", "verify"):

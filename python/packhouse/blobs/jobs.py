@@ -28,6 +28,7 @@ __all__ = ["Job", "Jobs", "finish_all", "wait_out"]
 
 T = TypeVar("T")
 
+_TELL_EVERY = 0.2
 # Native calls use all cores inside: threads beyond these few only wait for each other, or for callers' slow sources.
 _THREADS = 32
 
@@ -77,6 +78,16 @@ class Job(Generic[T]):
                 await self.wait_out()
                 raise
         return self.outcome()
+
+    async def follow(self, tell: Callable[[], None]) -> None:
+        """Call `tell` a few times a second until it has ended.
+
+        A cancellation, and what `tell` raises, goes on while the job runs: whoever started it stops it.
+        """
+        while not self.ended.is_set():
+            with anyio.move_on_after(_TELL_EVERY):
+                await self.ended.wait()
+            tell()
 
     async def wait_out(self) -> BaseException | None:
         """Wait for its thread through every cancellation; return the last cancellation that came meanwhile."""

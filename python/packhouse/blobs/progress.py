@@ -12,7 +12,7 @@ class Progress(NamedTuple):
     """What is done so far, all counted from the operation's beginning."""
 
     blobs: int
-    """Blobs taken in or handed out; index and pack files, for `verify`."""
+    """Blobs taken in or handed out; for `verify` segments and packs, told at its end and 0 before."""
     size: int
     """Their bytes, as far as they are processed."""
     total_blobs: int | None

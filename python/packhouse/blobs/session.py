@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-import anyio
-
 from packhouse._engine import Batch, Cancel, Saved
 from packhouse.blobs.commits import Request
 from packhouse.blobs.jobs import Job
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["Session", "Source"]
 
 _TINY = 256 << 10
-_TELL_EVERY = 0.2
 
 
 class Session:
@@ -85,18 +82,11 @@ class Session:
             return
         self._core.jobs.check()
         if self._tally.wanted:
-            await self._follow(job)
+            await job.follow(self._tell)  # a cancellation goes on; `withdraw` waits for the job
         await job.result()
         self._job = None
         self._tally.add(*self._counts)
         self._tell()
-
-    async def _follow(self, job: Job[Any]) -> None:
-        """Tell how far a job is that reads sources. A cancellation goes on; `withdraw` waits for the job."""
-        while not job.ended.is_set():
-            with anyio.move_on_after(_TELL_EVERY):
-                await job.ended.wait()
-            self._tell()
 
     def _tell(self) -> None:
         told, self._told = self._told, self.streamed

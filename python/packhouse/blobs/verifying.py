@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import anyio.from_thread
-
 from packhouse._engine import Cancel
+from packhouse.blobs.jobs import finish_all
 from packhouse.blobs.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from packhouse.blobs.core import Core
     from packhouse.blobs.remote import Remote
 
@@ -57,20 +54,29 @@ class VerifyReport(NamedTuple):
 async def verify(core: Core, remote: Remote | None, progress: ProgressCallback | None) -> VerifyReport:
     """Read and check everything, in one worker thread that uses all cores."""
     cancel = Cancel()
-    tell = _teller(progress) if progress is not None else None
-    told: dict[str, Any] = await core.jobs.call(lambda: core.engine.verify(tell, cancel), cancel)
-    findings = tuple(Finding(*finding) for finding in told.pop("findings"))
+    read = told = 0
+
+    def note(size: int) -> None:  # in threads of the engine's own
+        nonlocal read
+        read = size
+
+    def tell() -> None:
+        nonlocal told
+        if progress is not None and told != read:
+            told = read
+            progress(Progress(0, told, None))
+
+    job = core.jobs.start(lambda: core.engine.verify(note if progress is not None else None, cancel), cancel)
+    if progress is not None:
+        try:
+            await job.follow(tell)
+        except BaseException:
+            await finish_all([job])
+            raise
+    checked: dict[str, Any] = await job.result()
+    findings = tuple(Finding(*finding) for finding in checked.pop("findings"))
     uploads = await remote.uploads() if remote is not None else ()
-    return VerifyReport(unfinished_uploads=uploads, findings=findings, **told)
-
-
-def _teller(progress: ProgressCallback) -> Callable[[int], None]:
-    seen = 0
-
-    def tell(size: int) -> None:
-        nonlocal seen
-        if size - seen >= 8 << 20:
-            seen = size
-            anyio.from_thread.run_sync(progress, Progress(0, size, None))
-
-    return tell
+    report = VerifyReport(unfinished_uploads=uploads, findings=findings, **checked)
+    if progress is not None:
+        progress(Progress(report.segments + report.packs, report.bytes, None))
+    return report
