@@ -6,6 +6,7 @@ import array
 import io
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -14,10 +15,15 @@ import pytest
 from blake3 import blake3
 
 import packhouse
+from packhouse.blobs.reader import BlobReader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+
+class Mine(Exception):
+    """The caller's own."""
 
 
 def key_of(data: bytes) -> str:
@@ -218,6 +224,35 @@ async def test_a_blob_reads_like_a_file(store: packhouse.BlobStore) -> None:
             await file.seek(-1)
     with pytest.raises(packhouse.StoreClosed):
         await file.read(1)
+
+
+@pytest.mark.parametrize("how", ["fails", "is cancelled"])
+async def test_a_read_that_does_not_end_well_skips_nothing(
+    store: packhouse.BlobStore, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    data = os.urandom(10_000_000)
+    blob = await store.save_stream(pieces_of(data))
+    turn = BlobReader._turn_to  # noqa: SLF001 - where a fetch is waited for
+    before = (4 << 20) - 1_000
+
+    async def fails(reader: BlobReader, start: int) -> None:
+        if start == 4 << 20:
+            monkeypatch.undo()
+            if how == "fails":
+                raise Mine
+            scope.cancel()
+            await anyio.sleep_forever()
+        await turn(reader, start)
+
+    async with await store.open_read(blob.key) as file:
+        await file.seek(before)
+        monkeypatch.setattr(BlobReader, "_turn_to", fails)
+        with anyio.CancelScope() as scope, suppress(Mine):
+            await file.read(3_000)
+            pytest.fail("the read did end well")
+        assert await file.tell() == before
+        assert await file.read(3_000) == data[before:][:3_000]
+        assert await file.tell() == before + 3_000
 
 
 async def test_results_are_yielded_only_when_they_are_committed(folder: Path) -> None:

@@ -114,7 +114,8 @@ class BlobReader(AsyncIterator[bytes]):
             size: bytes at most; negative for all that is left, in memory at once.
 
         Returns:
-            Exactly as many bytes as asked for, fewer at the end only.
+            Exactly as many bytes as asked for, fewer at the end only. A read that fails or is cancelled leaves the position
+            where it was.
 
         Raises:
             CorruptBlob: what is stored there does not verify, and no other copy does.
@@ -126,16 +127,18 @@ class BlobReader(AsyncIterator[bytes]):
             data = await self._fetch(self._position, self._position + wanted).result()
             self._position += wanted
             return data
+        position = self._position
         parts: list[bytes] = []
         while wanted:
-            at = self._position - self._piece_start
+            at = position - self._piece_start
             if not 0 <= at < len(self._piece):
-                await self._turn_to(self._position)
+                await self._turn_to(position)
                 continue
             part = self._piece[at : at + wanted]
             parts.append(part)
             wanted -= len(part)
-            self._position += len(part)
+            position += len(part)
+        self._position = position
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _turn_to(self, start: int) -> None:
