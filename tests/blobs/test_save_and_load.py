@@ -232,7 +232,7 @@ async def test_a_read_that_does_not_end_well_skips_nothing(
 ) -> None:
     data = os.urandom(10_000_000)
     blob = await store.save_stream(pieces_of(data))
-    turn = BlobReader._turn_to  # noqa: SLF001 - where a fetch is waited for
+    turn = BlobReader._turn_to
     before = (4 << 20) - 1_000
 
     async def fails(reader: BlobReader, start: int) -> None:
@@ -297,6 +297,20 @@ async def test_no_more_is_at_stake_than_was_asked_for(tmp_path: Path, folder: Pa
             seen.append(saved.key)
             assert taken - len(seen) < 10, "taken, and not committed before more was taken"
         assert seen == [key_of(content) for content in contents]
+
+
+async def test_results_outside_their_block_are_refused(store: packhouse.BlobStore) -> None:
+    results = store.saving([b"not saved"])
+    with pytest.raises(packhouse.InvalidInput, match="use it within `async with`"):
+        await anext(results)
+    with pytest.raises(packhouse.InvalidInput, match="use it within `async with`"):
+        await results.next_many()
+    async with results:
+        assert [saved.key async for saved in results] == [key_of(b"not saved")]
+        assert await results.next_many() == []
+    with pytest.raises(packhouse.InvalidInput, match="use it within `async with`"):
+        await anext(results)
+    assert store.stats().batches == 1
 
 
 async def test_leaving_early_withdraws_what_is_not_committed(folder: Path) -> None:

@@ -122,6 +122,16 @@ def test_results_come_as_they_are_committed_and_leaving_early_withdraws(store: p
         assert list(results) == []
 
 
+def test_results_outside_their_block_are_refused(store: packhouse.sync.BlobStore) -> None:
+    results = store.saving([b"saved"])
+    with pytest.raises(packhouse.InvalidInput, match="use it within `with`"):
+        next(results)
+    with results:
+        assert [saved.size for saved in results] == [5]
+    with pytest.raises(packhouse.InvalidInput, match="use it within `with`"):
+        list(results)
+
+
 def test_an_iterable_that_raises_or_gives_nonsense_saves_nothing(store: packhouse.sync.BlobStore) -> None:
     def failing() -> Iterator[bytes]:
         yield b"first"

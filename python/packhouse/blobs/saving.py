@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from packhouse.blobs.core import Core
     from packhouse.blobs.progress import Tally
 
-__all__ = ["Blobs", "Saving", "make_saved", "save_all", "unpack"]
+__all__ = ["Blobs", "Saving", "make_saved", "outside", "save_all", "unpack"]
 
 Blobs: TypeAlias = Iterable[BlobSource] | AsyncIterable[BlobSource]
 """What `save_blobs` takes: an iterable, sync or async, of blobs."""
@@ -71,11 +71,16 @@ async def unpack(core: Core, saved: Saved) -> list[SavedBlob]:
     return made
 
 
+def outside(block: str) -> InvalidInput:
+    """Make the error for results that are iterated outside their block, where nothing would be saved."""
+    return InvalidInput(f"saving: results are there inside their block only: use it within `{block}`", kind="option")
+
+
 class Saving:
     """Saves while it is iterated; yields only what is committed.
 
     `async with store.saving(...) as results: async for saved in results: ...`. Leaving the block before the iteration
-    has ended withdraws what is not committed.
+    has ended withdraws what is not committed. Outside the block there is nothing to iterate: `InvalidInput`.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Saving:
         self._tally = tally
         self._source: Iterator[Any] | AsyncIterator[Any] | None = None
         self._session: Session | None = None
+        self._inside = False
         self._made: Iterator[SavedBlob] = iter(())
         self._saved: Saved | None = None
         self._taken = 0
@@ -98,12 +104,14 @@ class Saving:
 
     async def __aenter__(self) -> Self:
         self._source = iterate(self._blobs)
+        self._inside = True
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         source, self._source = self._source, None
+        self._inside = False
         self._saved = None
         self._made = iter(())
         await self._withdraw()
@@ -113,6 +121,8 @@ class Saving:
         return self
 
     async def __anext__(self) -> SavedBlob:
+        if not self._inside:
+            raise outside("async with")
         while True:
             for blob in self._made:
                 return blob
@@ -121,6 +131,8 @@ class Saving:
 
     async def next_many(self) -> list[SavedBlob]:
         """Return what is committed and not yet handed out, at least one; an empty list at the end."""
+        if not self._inside:
+            raise outside("async with")
         made = list(self._made)
         while not made and await self._more():
             made = list(self._made)

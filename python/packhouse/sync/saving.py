@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from packhouse.blobs.intake import Intake, iterate, owner_waits
-from packhouse.blobs.saving import make_saved, unpack
+from packhouse.blobs.saving import make_saved, outside, unpack
 from packhouse.blobs.session import Session
 from packhouse.blobs.sources import SyncBlobSource
 from packhouse.errors import InvalidInput, StoreClosed
@@ -108,24 +108,29 @@ class Saving(Iterator["SavedBlob"]):
         self._blobs = blobs
         self._limit = commit_every
         self._source: Iterator[Any] | None = None
+        self._inside = False
         self._saved: Saved | None = None
         self._taken = 0
         self._made: Iterator[SavedBlob] = iter(())
 
     def __enter__(self) -> Self:
         self._source = _iterate(self._blobs)
+        self._inside = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._source = self._saved = None
+        self._inside = False
         self._made = iter(())
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> SavedBlob:
+        if not self._inside:
+            raise outside("with")
         while True:
             for blob in self._made:
                 return blob
