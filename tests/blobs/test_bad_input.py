@@ -86,6 +86,53 @@ def _rewrite(file: Path) -> None:
     os.utime(file, (1, 1))
 
 
+async def later(pieces: list[Any]) -> AsyncIterator[Any]:
+    for piece in pieces:
+        await anyio.lowlevel.checkpoint()
+        yield piece
+
+
+@pytest.mark.parametrize("pieces", [[None, PIECE], [PIECE, None, PIECE], [PIECE, None]], ids=["first", "middle", "last"])
+@pytest.mark.parametrize("make", [iter, later], ids=["sync", "async"])
+async def test_a_none_among_pieces_is_no_end(
+    store: packhouse.BlobStore, make: Callable[[list[Any]], Any], pieces: list[Any]
+) -> None:
+    for save in (store.save_stream, lambda source: store.save_blobs([FIRST, source])):
+        with pytest.raises(packhouse.InvalidInput, match="a piece of item . is of type NoneType"):
+            await save(make(pieces))
+    assert not await store.contains(blake3(PIECE).hexdigest())
+    assert not await store.contains(blake3(b"").hexdigest())
+
+
+class Unready:
+    """A raw file that does not block: some bytes, then nothing yet."""
+
+    def __init__(self) -> None:
+        self._reads = [b"some", None, b"more", b""]
+
+    def read(self, size: int = -1) -> bytes | None:
+        return self._reads.pop(0)
+
+
+class UnreadyLater(Unready):
+    async def read(self, size: int = -1) -> bytes | None:  # type: ignore[override]  # the async form of the same
+        return super().read(size)
+
+
+@pytest.mark.parametrize("file", [Unready, UnreadyLater])
+async def test_a_file_that_has_nothing_yet_is_not_at_its_end(store: packhouse.BlobStore, file: type) -> None:
+    with pytest.raises(packhouse.InvalidInput, match="does not block"):
+        await store.save_stream(file())
+    assert not await store.contains(blake3(b"some").hexdigest())
+
+
+def test_a_none_among_pieces_is_no_end_without_await_either(folder: Path) -> None:
+    with packhouse.sync.open(folder) as store:
+        with pytest.raises(packhouse.InvalidInput, match="a piece of item 0 is of type NoneType"):
+            store.save_stream(iter([PIECE, None, PIECE]))  # type: ignore[arg-type]  # what is refused
+        assert not store.contains(blake3(PIECE).hexdigest())
+
+
 CHANGES: dict[str, Callable[[Path], object]] = {
     "grows": lambda file: os.truncate(file, 21 << 20),
     "shrinks": lambda file: os.truncate(file, 5 << 20),

@@ -114,8 +114,8 @@ class BlobReader(AsyncIterator[bytes]):
             size: bytes at most; negative for all that is left, in memory at once.
 
         Returns:
-            Exactly as many bytes as asked for, fewer at the end only. A read that fails or is cancelled leaves the position
-            where it was.
+            Exactly as many bytes as asked for, fewer at the end only. A read that fails or is cancelled leaves the
+            position where it was.
 
         Raises:
             CorruptBlob: what is stored there does not verify, and no other copy does.

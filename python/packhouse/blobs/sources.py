@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["AsyncBinaryFile", "AsyncSource", "BlobSource", "Source", "SyncBlobSource", "classify", "end_generator"]
 
 
+_END: Any = object()
+"""What reading gives behind the last piece: None is no piece, and no end either."""
+
+
 class AsyncBinaryFile(Protocol):
     """An open binary file whose `read` is awaited: anyio's, aiofiles', and what looks like them."""
 
@@ -54,7 +58,7 @@ class AsyncSource:
     """Bytes that the event loop reads in pieces.
 
     Args:
-        read: returns the next bytes, of any number; None or nothing at the end.
+        read: returns the next bytes, of any number; `_END` behind them.
         what: how messages call it.
         owner: what is read from.
     """
@@ -76,7 +80,7 @@ class AsyncSource:
         held = 0
         while held < PIECE:
             read = await self._read()
-            if read is None:
+            if read is _END:
                 break
             part = _as_bytes(read, self._what)
             parts.append(part)
@@ -99,7 +103,7 @@ class _PiecesSource:
         held = 0
         while held < PIECE:
             read = self._read()
-            if read is None:
+            if read is _END:
                 break
             part = _as_bytes(read, self._what)
             parts.append(part)
@@ -138,13 +142,13 @@ def classify(item: object, what: str) -> memoryview | Source | AsyncSource:  # n
         if isinstance(item, io.TextIOBase):
             raise _unusable(item, what, "a text file has characters, not bytes: open it in binary mode")
         if inspect.iscoroutinefunction(read):
-            return AsyncSource(lambda: _read_some(read), what)
-        return _PiecesSource(lambda: read(PIECE) or None, what)
+            return AsyncSource(lambda: _read_some(read, what), what)
+        return _PiecesSource(lambda: _some(read(PIECE), what), what)
     if hasattr(item, "__anext__"):
         following = cast("AsyncIterator[object]", item)
-        return AsyncSource(lambda: anext(following, None), what, item)
+        return AsyncSource(lambda: anext(following, _END), what, item)
     if isinstance(item, Iterator):
-        return _PiecesSource(lambda: next(item, None), what)
+        return _PiecesSource(lambda: next(item, _END), what)
     hint = "a str is not bytes: encode it, or wrap a file's name in pathlib.Path" if isinstance(item, str) else ""
     raise _unusable(item, what, hint)
 
@@ -163,8 +167,15 @@ def _view(item: object, what: str) -> memoryview | None:
     return view
 
 
-async def _read_some(read: Callable[[int], Awaitable[Any]]) -> Any:
-    return await read(PIECE) or None
+async def _read_some(read: Callable[[int], Awaitable[Any]], what: str) -> Any:
+    return _some(await read(PIECE), what)
+
+
+def _some(read: object, what: str) -> Any:
+    """Return what a file gave, or `_END` for no bytes: its end."""
+    if read is None:
+        raise _unusable(read, f"a piece of {what}", "the file does not block, and has nothing yet: set it to block")
+    return _as_bytes(read, what) or _END
 
 
 def _as_bytes(piece: object, what: str) -> bytes:

@@ -205,8 +205,8 @@ class BlobStore(Handle):
         Damage that is found is noted where the store may be written, so that saving the blobs again heals them.
 
         Args:
-            progress: called a few times a second with a `Progress`, whose `size` counts bytes read from packs, and once at
-                the end with segments and packs as its `blobs`. What it raises ends the checking and goes on.
+            progress: called a few times a second with a `Progress`, whose `size` counts bytes read from packs, and once
+                at the end with segments and packs as its `blobs`. What it raises ends the checking and goes on.
 
         Raises:
             StorageError: the operating system refused; damage is no error but a finding.
