@@ -172,6 +172,14 @@ async def test_a_handle_pickles_as_url_and_options(folder: Path) -> None:
             pickle.dumps(store)
 
 
+async def test_a_system_that_does_not_tell_what_a_process_may_use_opens_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    async with packhouse.open(folder) as store:
+        assert (await store.save_blobs([b"saved"]))[0].size == 5
+
+
 async def test_opening_and_loading_write_nothing(folder: Path) -> None:
     async with packhouse.open(folder) as store:
         (blob,) = await store.save_blobs([b"x"])

@@ -206,9 +206,17 @@ class Handle:
             disk = self._memory = self._memory or _engine.Disk.memory()
         else:
             disk = _engine.Disk.folder(path, create)
-        cores = len(os.sched_getaffinity(0))
+        cores = _cores()
         threads = options.threads or (cores if carrier is None else max(cores, _REQUESTS))
         return _engine.Store.open(disk, write, create, options.shared, threads, options.settings() | seen)
+
+
+def _cores() -> int:
+    """Return how many processors this process may use; all there are where the system does not tell, as on macOS."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
 
 
 def _close(core: Core) -> None:
