@@ -402,6 +402,20 @@ def test_verify_reads_a_store_of_several_packs(shell: Shell) -> None:
     assert report["bytes"] > 80 << 20
 
 
+def test_verify_of_a_damaged_index_reports_it(shell: Shell) -> None:
+    content = noise(3_000_000)
+    shell("put", "-", stdin=content)
+    row = bytes.fromhex(key_of(content))
+    (segment,) = [path for path in Path("store/index").rglob("*") if path.is_file() and row in path.read_bytes()]
+    segment.chmod(0o600)
+    held = segment.read_bytes()
+    segment.write_bytes(held[: len(held) // 2])
+    for more in ((), ("--independent",)):
+        [report] = documents(shell("verify", "--json", *more, code=4))
+        assert report["findings"]
+        assert ("index" in {finding["path"] for finding in report["findings"]}) == bool(more)
+
+
 def test_the_help_says_what_the_exit_codes_mean(shell: Shell) -> None:
     assert b"4 damage" in shell("--help").stdout
     for command in ("init", "put", "get", "cat", "ls", "stat", "verify"):

@@ -142,6 +142,79 @@ async def test_damage_in_the_source_is_told_and_stops_nothing_else(tmp_path: Pat
     assert saved[7].key in done.stdout.decode()
 
 
+def damage_index(folder: Path, key: str) -> None:
+    """Flip a bit where a blob's key stands in the index."""
+    flip(folder / "index", bytes.fromhex(key))
+
+
+async def test_a_damaged_block_of_the_index_costs_the_copy_what_stands_there(tmp_path: Path) -> None:
+    contents = [DICE.randbytes(100) for _ in range(10_000)]
+    async with packhouse.open(tmp_path / "a") as ours:
+        keys = sorted([saved.key for saved in await ours.save_blobs(contents)])
+        lost, kept = keys[7_000], keys[-1]
+        await ours.names.put("lost", 1, refs=[lost])
+        await ours.names.put("kept", 1, refs=[kept])
+        damage_index(tmp_path / "a", lost)
+    async with packhouse.open(tmp_path / "a", mode="r") as ours, packhouse.open(tmp_path / "b") as theirs:
+        with pytest.raises(packhouse.CorruptBlob):
+            await ours.contains(lost)
+        copied = await copy_store(ours, theirs)
+        assert copied.unlisted
+        assert 9_700 <= copied.blobs < 10_000
+        assert (copied.names, copied.damaged_names, copied.damaged_blobs) == (1, ("lost",), (lost,))
+        assert await theirs.contains(keys[6_700])
+        assert await theirs.contains(keys[7_300])
+        assert await theirs.contains(kept)
+        assert (await theirs.verify()).findings == ()
+    done = await to_thread.run_sync(lambda: run("copy", str(tmp_path / "a"), str(tmp_path / "b")))
+    assert done.returncode == 4
+    assert b"not all of the source could be listed" in done.stdout
+
+
+async def test_of_a_source_that_cannot_be_listed_the_names_come_with_their_blobs(tmp_path: Path) -> None:
+    async with packhouse.open(tmp_path / "a") as ours:
+        (kept,) = await ours.save_blobs([b"kept"])
+        await ours.names.put("kept", 1, refs=[kept.key])
+        before = set((tmp_path / "a/index").rglob("*"))
+        (lost,) = await ours.save_blobs([b"lost"])
+        await ours.names.put("lost", 1, refs=[lost.key])
+        (segment,) = set((tmp_path / "a/index").rglob("*")) - before
+    os.truncate(segment, segment.stat().st_size // 2)
+    async with packhouse.open(tmp_path / "a", mode="r") as ours, packhouse.open(tmp_path / "b") as theirs:
+        copied = await copy_store(ours, theirs)
+        assert copied.unlisted
+        assert (copied.names, copied.damaged_names) == (1, ("lost",))
+        assert await theirs.load(kept.key) == b"kept"
+
+
+async def test_a_damaged_name_at_the_destination_stops_no_other(tmp_path: Path) -> None:
+    async with packhouse.open(tmp_path / "a") as ours, packhouse.open(tmp_path / "b") as theirs:
+        await theirs.names.put("broken", "broken " * 20)
+        flip(tmp_path / "b", b"broken " * 20)
+        await ours.names.put("broken", "whole")
+        await ours.names.put("other", 1)
+        copied = await copy_store(ours, theirs)
+        assert (copied.names, copied.unreadable_names, copied.differing_names) == (1, ("broken",), ())
+        with pytest.raises(packhouse.CorruptBlob):
+            await theirs.names.get("broken")
+        done = await to_thread.run_sync(lambda: run("copy", str(tmp_path / "a"), str(tmp_path / "b")))
+        assert (done.returncode, b"'broken'" in done.stdout) == (4, True)
+        copied = await copy_store(ours, theirs, check=True)
+        assert (copied.names, copied.unreadable_names) == (1, ())
+        assert (await theirs.names.get("broken")).doc == "whole"
+
+
+async def test_documents_that_only_python_takes_for_equal_are_different(tmp_path: Path) -> None:
+    async with packhouse.open(tmp_path / "a") as ours, packhouse.open(tmp_path / "b") as theirs:
+        for name, mine, other in (("true", True, 1), ("one", 1, 1.0), ("zero", 0.0, False)):
+            await ours.names.put(name, {"x": mine})
+            await theirs.names.put(name, {"x": other})
+        copied = await copy_store(ours, theirs)
+        assert (copied.present_names, copied.differing_names) == (0, ("one", "true", "zero"))
+        assert (await copy_store(ours, theirs, replace=True)).names == 3
+        assert (await theirs.names.get("true")).doc["x"] is True
+
+
 async def test_damage_at_the_destination_is_healed_when_it_is_checked(tmp_path: Path) -> None:
     content = DICE.randbytes(50_000)
     async with packhouse.open(tmp_path / "a") as ours, packhouse.open(tmp_path / "b") as theirs:

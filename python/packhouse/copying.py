@@ -22,12 +22,14 @@ from packhouse.blobs.progress import ProgressCallback, Tally
 from packhouse.blobs.saving import Saving, save_all
 from packhouse.errors import BlobNotFound, CorruptBlob, InvalidInput
 from packhouse.names import Document, NamedDocument
+from packhouse.names.documents import encode
 
 if TYPE_CHECKING:
     from packhouse.blobs.core import Core
     from packhouse.blobs.reader import BlobReader
     from packhouse.blobs.records import SavedBlob
     from packhouse.blobs.store import BlobStore
+    from packhouse.names.listing import NameList
 
 __all__ = ["Copied", "copy_store", "refuse_one"]
 
@@ -58,6 +60,11 @@ class Copied:
     """Keys whose blobs the source has not whole: they are not at the destination."""
     damaged_names: tuple[str, ...]
     """Names that cannot be read, or whose blobs are among the damaged: they are not at the destination."""
+    unreadable_names: tuple[str, ...]
+    """Names whose documents at the destination cannot be read: left alone. `replace` and `check` write them anew."""
+    unlisted: tuple[str, ...]
+    """What of the source cannot be listed, in a sentence each: blobs and names that are told only there are not at the
+    destination, except for blobs that a name refers to."""
 
 
 async def copy_store(
@@ -72,13 +79,16 @@ async def copy_store(
     """Copy blobs, trees and names that the destination lacks. Done again it sends only what was not committed.
 
     A blob counts as copied when the destination has it durably and computed the same key; it is pinned there. Damage
-    in the source stops nothing: it is told at the end.
+    on either side stops nothing: it is told at the end. A source whose index cannot be read is copied as far as it can
+    be listed: around damaged blocks, but of a segment that cannot be opened nothing is told, and then only what names
+    refer to is found.
 
     Args:
         source: open; is not written to.
         destination: open for writing.
         replace: let the source's documents take the place of others of the same name.
-        check: read what the destination has instead of trusting its index; what does not verify is sent anew.
+        check: read what the destination has instead of trusting its index; what does not verify, names included, is
+            sent anew.
         commit_every: bytes after which to commit; what an interruption costs at most.
         progress: called with a `Progress`, of what is sent and what need not be.
 
@@ -124,6 +134,8 @@ class _Copying:
         self._differing: list[str] = []
         self._damaged: dict[str, None] = {}
         self._damaged_names: list[str] = []
+        self._unreadable_names: list[str] = []
+        self._unlisted: dict[str, None] = {}
 
     def told(self) -> Copied:
         """Sum up."""
@@ -136,6 +148,8 @@ class _Copying:
             differing_names=tuple(self._differing),
             damaged_blobs=tuple(self._damaged),
             damaged_names=tuple(self._damaged_names),
+            unreadable_names=tuple(self._unreadable_names),
+            unlisted=tuple(self._unlisted),
         )
 
     async def blobs(self) -> None:
@@ -143,11 +157,13 @@ class _Copying:
         await self._transfer(self._listed())
 
     async def _listed(self) -> AsyncIterator[list[tuple[str, int]]]:
-        after: str | None = None
-        while found := await survey.page(self._from, after):
+        async for found in survey.pages_around(self._from, self._lacks):
             for start in range(0, len(found), _LOCATED_AT_ONCE):
                 yield [(blob.key, blob.size) for blob in found[start : start + _LOCATED_AT_ONCE]]
-            after = found[-1].key
+
+    def _lacks(self, error: CorruptBlob) -> None:
+        """Note why a list of the source lacks something."""
+        self._unlisted[str(error)] = None
 
     async def _transfer(self, groups: AsyncIterator[list[tuple[str, int]]]) -> None:
         """Copy what the destination lacks of these blobs."""
@@ -197,8 +213,13 @@ class _Copying:
                     async for key, data in loaded:
                         yield key, data
                         done += 1
-            except (CorruptBlob, BlobNotFound):
-                self._damaged[keys[done]] = None
+            except (CorruptBlob, BlobNotFound):  # of this blob, or of any other where the index is damaged
+                try:
+                    data = await self._source.load(keys[done])
+                except (CorruptBlob, BlobNotFound):
+                    self._damaged[keys[done]] = None
+                else:
+                    yield keys[done], data
                 done += 1
 
     async def _stream(self, keys: Sequence[str]) -> None:
@@ -223,7 +244,7 @@ class _Copying:
     async def _stream_one(self, key: str) -> None:
         try:
             reader = await self._source.open_read(key)
-        except BlobNotFound:
+        except (CorruptBlob, BlobNotFound):
             self._damaged[key] = None
             return
         async with reader:
@@ -247,15 +268,19 @@ class _Copying:
     async def names(self, *, replace: bool) -> None:
         """Copy names, whose blobs are there by now."""
         listing = self._source.names.list()
-        while page := await listing.page(_NAMES_AT_ONCE):
-            ours = await self._documents(page)
-            theirs = await self._destination.names.get_many(ours)
+        while page := await self._names_of(listing):
+            ours, damaged = await _documents(self._source, page)
+            self._damaged_names += damaged
+            theirs, unreadable = await _documents(self._destination, list(ours))
             new: list[Document] = []
             changed: list[Document] = []
-            for (name, document), there in zip(ours.items(), theirs, strict=True):
+            for name, document in ours.items():
+                there = theirs.get(name)
+                if name in unreadable:
+                    continue
                 if there is None:
                     new.append(Document(name, document.doc, document.refs))
-                elif (document.doc, document.refs) == (there.doc, there.refs):
+                elif _content(name, document) == _content(name, there):
                     self._present_names += 1
                 elif replace:
                     changed.append(Document(name, document.doc, document.refs, there.version))
@@ -264,21 +289,20 @@ class _Copying:
             new, changed = await self._with_blobs(new), await self._with_blobs(changed)
             self._written(new, await self._destination.names.put_if_absent_many(new))
             self._written(changed, await self._destination.names.replace_many(changed))
+            if replace or self._check:
+                again = [Document(name, ours[name].doc, ours[name].refs) for name in unreadable]
+                again = await self._with_blobs(again)
+                self._written(again, await self._destination.names.put_many(again))
+            else:
+                self._unreadable_names += unreadable
 
-    async def _documents(self, names: list[str]) -> dict[str, NamedDocument]:
-        """Read the source's documents; what is gone meanwhile is left out, what cannot be read is noted."""
+    async def _names_of(self, listing: NameList) -> list[str]:
+        """Return the next names; none at the end, and none where the list cannot go on."""
         try:
-            found = await self._source.names.get_many(names)
-        except CorruptBlob:
-            found = [await self._document(name) for name in names]
-        return {name: document for name, document in zip(names, found, strict=True) if document is not None}
-
-    async def _document(self, name: str) -> NamedDocument | None:
-        try:
-            return (await self._source.names.get_many([name]))[0]
-        except CorruptBlob:
-            self._damaged_names.append(name)
-            return None
+            return await listing.page(_NAMES_AT_ONCE)
+        except CorruptBlob as error:
+            self._lacks(error)
+            return []
 
     async def _with_blobs(self, documents: list[Document]) -> list[Document]:
         """Return those whose blobs the destination has.
@@ -340,4 +364,27 @@ async def _sizes(core: Core, keys: list[str]) -> list[int | None]:
 
 async def _sizes_of(core: Core, pairs: list[tuple[str, str | None]]) -> list[int | None]:
     cancel = Cancel()
-    return await core.jobs.call(lambda: core.engine.locate(pairs, cancel).sizes(), cancel)
+    try:
+        return await core.jobs.call(lambda: core.engine.locate(pairs, cancel).sizes(), cancel)
+    except CorruptBlob:  # a part of the index cannot be read, which one of them may stand in
+        if len(pairs) == 1:
+            return [None]
+        return [(await _sizes_of(core, [pair]))[0] for pair in pairs]
+
+
+async def _documents(store: BlobStore, names: list[str]) -> tuple[dict[str, NamedDocument], list[str]]:
+    """Read documents; return those that are there, and the names of those that cannot be read."""
+    try:
+        found = await store.names.get_many(names)
+    except CorruptBlob:
+        if len(names) == 1:
+            return {}, names
+        each = [await _documents(store, [name]) for name in names]
+        there = {name: document for one, _ in each for name, document in one.items()}
+        return there, [name for _, damaged in each for name in damaged]
+    return {name: document for name, document in zip(names, found, strict=True) if document is not None}, []
+
+
+def _content(name: str, document: NamedDocument) -> tuple[bytes, tuple[str, ...]]:
+    """Return what makes two documents the same: 1, 1.0 and true are equal in Python, and different JSON."""
+    return encode(name, document.doc), document.refs

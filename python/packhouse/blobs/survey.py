@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from packhouse._engine import Cancel
-from packhouse.errors import BlobNotFound
+from packhouse.errors import BlobNotFound, CorruptBlob
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from packhouse.blobs.core import Core
 
-__all__ = ["BlobAnatomy", "StoreSurvey", "StoredBlob", "anatomy", "keys", "page", "survey"]
+__all__ = ["BlobAnatomy", "StoreSurvey", "StoredBlob", "anatomy", "keys", "page", "pages_around", "survey"]
 
 _PAGE = 4096
+_CLOSER = 16
+_STRETCH = 256 - 12
+_LAST = "f" * 64
 
 
 class StoredBlob(NamedTuple):
@@ -120,11 +123,49 @@ async def anatomy(core: Core, key: str) -> BlobAnatomy:
     return BlobAnatomy(**told)
 
 
-async def page(core: Core, after: str | None) -> list[StoredBlob]:
-    """List the next blobs behind a key in the order of their keys; none at the end."""
+async def page(core: Core, after: str | None, limit: int = _PAGE) -> list[StoredBlob]:
+    """List the next blobs behind a key in the order of their keys; none at the end.
+
+    Raises:
+        CorruptBlob: a part of the index that may hold one of them cannot be read.
+    """
     cancel = Cancel()
-    found = await core.jobs.call(lambda: core.engine.keys(after, _PAGE, cancel), cancel)
+    found = await core.jobs.call(lambda: core.engine.keys(after, limit, cancel), cancel)
     return [StoredBlob(key, size) for key, size in found]
+
+
+async def pages_around(core: Core, lacks: Callable[[CorruptBlob], object]) -> AsyncIterator[list[StoredBlob]]:
+    """List all blobs that can be listed, page by page: close in on what cannot be read, and go on behind it.
+
+    Of a segment that cannot be opened nothing can be said: then nothing is listed.
+
+    Args:
+        core: the store.
+        lacks: told why the list lacks something, for each attempt.
+    """
+    after: str | None = None
+    limit = _PAGE
+    while after != _LAST:
+        try:
+            found = await page(core, after, limit)
+        except CorruptBlob as error:
+            lacks(error)
+            if limit > 1:
+                limit //= _CLOSER
+            else:
+                after = _behind(after)
+            continue
+        if not found:
+            return
+        limit = min(limit * _CLOSER, _PAGE)
+        yield found
+        after = found[-1].key
+
+
+def _behind(after: str | None) -> str:
+    """Return the last key of the stretch, one of 4,096, that the keys behind this one begin in."""
+    first = 0 if after is None else int(after, 16) + 1
+    return f"{(((first >> _STRETCH) + 1) << _STRETCH) - 1:064x}"
 
 
 async def keys(core: Core) -> AsyncIterator[StoredBlob]:

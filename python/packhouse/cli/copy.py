@@ -35,8 +35,8 @@ def copy(
 ) -> None:
     """Copy blobs, trees and names that DST lacks; run it again after an interruption, it sends only the rest.
 
-    The exit code is 4 if something in SRC cannot be read, and 5 if a name stands for another document in DST; all else
-    is copied.
+    The exit code is 4 if something in SRC, or a name in DST, cannot be read, and 5 if a name stands for another
+    document in DST; all else is copied.
     """
     chosen = {"replace": replace, "check": check}
     run(lambda: _copy(source, destination, commit_every << 20, as_json=as_json, **chosen), as_json=as_json)
@@ -56,7 +56,7 @@ async def _copy(source: str, destination: str, commit_every: int, *, as_json: bo
         emit_json({"source": source, "destination": destination, **asdict(copied)})
     else:
         _show(copied)
-    if copied.damaged_blobs or copied.damaged_names:
+    if copied.damaged_blobs or copied.damaged_names or copied.unreadable_names or copied.unlisted:
         raise typer.Exit(DAMAGE)
     if copied.differing_names:
         raise typer.Exit(REFUSED)
@@ -67,6 +67,10 @@ def _show(copied: Copied) -> None:
         emit_line(f"damaged in the source, not copied: {key}")
     for name in copied.damaged_names:
         emit_line(f"damaged in the source, not copied: the name {name!r}")
+    for why in copied.unlisted:
+        emit_line(f"not all of the source could be listed: {why}")
+    for name in copied.unreadable_names:
+        emit_line(f"damaged there, left alone: the name {name!r} (--check writes it anew)")
     for name in copied.differing_names:
         emit_line(f"another document there, left alone: the name {name!r}")
     sent = f"copied {count_text(copied.blobs, 'blob')}, {bytes_text(copied.size)}, {count_text(copied.names, 'name')}"

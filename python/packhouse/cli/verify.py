@@ -64,13 +64,16 @@ async def _recompute(store: packhouse.BlobStore, total: int) -> tuple[int, list[
     count = 0
     wrong = []
     with Meter("recomputing keys", total) as meter:
-        async for blob in store.keys():
-            try:
-                async for piece in pieces_of(store, blob.key):
-                    meter.advance(len(piece))
-            except packhouse.CorruptBlob as error:
-                wrong.append(packhouse.Finding(error.kind, blob.key, str(error)))
-            count += 1
+        try:
+            async for blob in store.keys():
+                try:
+                    async for piece in pieces_of(store, blob.key):
+                        meter.advance(len(piece))
+                except packhouse.CorruptBlob as error:
+                    wrong.append(packhouse.Finding(error.kind, blob.key, str(error)))
+                count += 1
+        except packhouse.CorruptBlob as error:  # no list of what is to be recomputed, from here on
+            wrong.append(packhouse.Finding(error.kind, "index", str(error)))
     return count, wrong
 
 
