@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,35 @@ async def test_a_load_reads_no_further_ahead_than_the_budget(folder: Path) -> No
             assert fetched - handed <= 4 << 20
             handed += len(blob.data)
         assert handed == 50_000_000
+
+
+async def test_slow_sources_hold_up_nobody_else(folder: Path) -> None:
+    gate, full = threading.Event(), threading.Event()
+    begun: list[int] = []
+
+    def slow(number: int) -> Iterator[bytes]:
+        begun.append(number)
+        if len(begun) == 32:
+            full.set()
+        gate.wait(20)
+        yield str(number).encode()
+
+    async with packhouse.open(folder) as store, anyio.create_task_group() as tasks:
+        (saved,) = await store.save_blobs([b"loaded beside them"])
+        try:
+            for number in range(40):
+                tasks.start_soon(store.save_stream, slow(number))
+            assert await anyio.to_thread.run_sync(full.wait, 20)
+            with anyio.fail_after(10):
+                assert await store.load(saved) == b"loaded beside them"
+                assert [data async for _, data in store.load_blobs([saved])] == [b"loaded beside them"]
+                assert len(await store.save_blobs([b"saved beside them", os.urandom(1 << 20)])) == 2
+                with anyio.move_on_after(0.1) as scope:
+                    await store.save_stream(slow(40))
+                assert scope.cancelled_caught, "it waited for its turn, and was not withdrawn"
+        finally:
+            gate.set()
+    assert sorted(begun) == list(range(40))
 
 
 async def test_keys_that_come_slowly_do_not_hold_back_what_is_loaded(store: packhouse.BlobStore) -> None:

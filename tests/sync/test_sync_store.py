@@ -13,6 +13,7 @@ import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -156,6 +157,21 @@ def test_a_generator_may_use_the_store_it_feeds(store: packhouse.sync.BlobStore)
     saved = store.save_blobs([b"a", b"b"])
     doubled = store.save_blobs(blob.data * 2 for blob in store.load_blobs(saved))
     assert [store.load(blob) for blob in doubled] == [b"aa", b"bb"]
+
+
+def test_many_threads_may_save_what_they_read_from_the_same_store(store: packhouse.sync.BlobStore) -> None:
+    saved = store.save_blobs(str(number).encode() * 1_000 for number in range(40))
+    together = threading.Barrier(32)
+
+    def doubled(blob: packhouse.SavedBlob) -> Iterator[bytes]:
+        with suppress(threading.BrokenBarrierError):  # the last eight
+            together.wait(2)
+        with store.open_read(blob) as file:
+            yield file.read() * 2
+
+    with ThreadPoolExecutor(40) as threads:
+        sizes = list(threads.map(lambda blob: store.save_stream(doubled(blob)).size, saved))
+    assert sizes == [blob.size * 2 for blob in saved]
 
 
 def test_many_threads_share_a_store(store: packhouse.sync.BlobStore) -> None:

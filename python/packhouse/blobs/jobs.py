@@ -29,8 +29,10 @@ __all__ = ["Job", "Jobs", "finish_all", "wait_out"]
 T = TypeVar("T")
 
 _TELL_EVERY = 0.2
-# Native calls use all cores inside: threads beyond these few only wait for each other, or for callers' slow sources.
+# Native calls use all cores inside: threads beyond these few only wait for each other.
 _THREADS = 32
+# Callers' sources take as long as they like, and may use the store themselves: nothing of ours waits for these threads.
+_SOURCES = 32
 
 
 async def wait_out(event: anyio.Event) -> BaseException | None:
@@ -74,10 +76,16 @@ class Job(Generic[T]):
             try:
                 await self.ended.wait()
             except anyio.get_cancelled_exc_class():
-                self.cancel.cancel()
+                self.stop()
                 await self.wait_out()
                 raise
         return self.outcome()
+
+    def stop(self) -> None:
+        """Raise its flag; if no thread has begun it, it ends at once."""
+        self.cancel.cancel()
+        if self.drop(PackhouseError("the operation was cancelled", kind="cancelled")):
+            self.tell()
 
     async def follow(self, tell: Callable[[], None]) -> None:
         """Call `tell` a few times a second until it has ended.
@@ -120,12 +128,14 @@ class Job(Generic[T]):
             del call
             self.finished = True
 
-    def drop(self, error: BaseException) -> None:
-        """Give the job up if no thread has begun it."""
-        if self._began.acquire(blocking=False):
-            self._call = None
-            self._error = error
-            self.finished = True
+    def drop(self, error: BaseException) -> bool:
+        """Give the job up if no thread has begun it; return whether it was."""
+        if not self._began.acquire(blocking=False):
+            return False
+        self._call = None
+        self._error = error
+        self.finished = True
+        return True
 
     def tell(self) -> None:
         """Wake whoever waits for it."""
@@ -139,7 +149,7 @@ async def finish_all(jobs: Sequence[Job[Any]]) -> None:
     """Stop jobs and wait for their threads; outcomes are dropped, a cancellation of the waiter goes on afterwards."""
     interruption: BaseException | None = None
     for job in jobs:
-        job.cancel.cancel()
+        job.stop()
     for job in jobs:
         interruption = await job.wait_out() or interruption
     if interruption is not None:
@@ -155,6 +165,8 @@ class Jobs:
         self._pid = os.getpid()
         self._running: set[Job[Any]] = set()
         self._threads = anyio.CapacityLimiter(_THREADS)
+        self.sources = anyio.CapacityLimiter(_SOURCES)
+        """The threads in which callers' sources are read."""
         self._closed = False
         self._idle = anyio.Event()
 

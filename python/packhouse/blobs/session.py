@@ -48,7 +48,7 @@ class Session:
     async def put(self, items: Sequence[Buffer | Source], size: int) -> None:
         """Wait for the group before, then send this one on its way; `size` is its bytes in memory."""
         await self.settle()
-        self._start(lambda batch: self._carry(batch, items), (len(items), size))
+        self._start(lambda batch: self._carry(batch, items), (len(items), size), reads=not _in_memory(items))
 
     async def put_stream(self, source: AsyncSource) -> None:
         """Add one blob that the loop reads; its pieces go to the engine while the next is read."""
@@ -99,7 +99,7 @@ class Session:
         A batch that is small and stands in memory takes one thread hop for all of it.
         """
         await self.settle()
-        tiny = self._batch is None and size <= _TINY and not any(hasattr(item, "piece") for item in items)
+        tiny = self._batch is None and size <= _TINY and _in_memory(items)
         if tiny:
             request = Request(lambda: self._filled(items), self._cancel)
             self._tally.add(len(items), size)  # a callback that raises does so while everything can be withdrawn
@@ -118,8 +118,11 @@ class Session:
         A cancellation that comes meanwhile goes on afterwards.
         """
         self._cancel.cancel()
-        interruption = await self._job.wait_out() if self._job is not None else None
-        self._job = None
+        job, self._job = self._job, None
+        interruption = None
+        if job is not None:
+            job.stop()
+            interruption = await job.wait_out()
         try:
             job = self._core.jobs.start(self.drop, shield=True)
         except StoreClosed:
@@ -147,16 +150,18 @@ class Session:
         self._carry(batch, items)
         return batch
 
-    def _start(self, work: Callable[[Batch], Any], counts: tuple[int, int]) -> None:
+    def _start(self, work: Callable[[Batch], Any], counts: tuple[int, int], *, reads: bool = False) -> None:
+        """Begin what the next `settle` waits for; `reads` says that it reads callers' sources."""
         self._counts = counts
-        self._job = self._core.jobs.start(lambda: work(self._made()), self._cancel)
+        jobs = self._core.jobs
+        self._job = jobs.start(lambda: work(self._made()), self._cancel, threads=jobs.sources if reads else None)
 
     async def _do(self, work: Callable[[Batch], int]) -> int:
         return await self._core.jobs.call(lambda: work(self._made()), self._cancel)
 
     def _carry(self, batch: Batch, items: Sequence[Buffer | Source]) -> None:
         """Add items in order, in a worker thread: what stands in memory together, sources read to their ends."""
-        if set(map(type, items)) <= {bytes, memoryview}:
+        if _in_memory(items):
             batch.add(cast("list[Buffer]", items), self._cancel)
             return
         ready: list[Buffer] = []
@@ -195,6 +200,11 @@ class Session:
         if self._cancel.is_cancelled():
             raise PackhouseError("the operation was cancelled", kind="cancelled")
         return source.piece()
+
+
+def _in_memory(items: Sequence[Buffer | Source]) -> bool:
+    """Tell whether none of the items is a source that is to be read."""
+    return set(map(type, items)) <= {bytes, memoryview}
 
 
 def _writing(slot: int, piece: bytes, cancel: Cancel) -> Callable[[Batch], None]:

@@ -52,7 +52,8 @@ class BlobStore(Handle):
         Args:
             blobs: an iterable, sync or async, consumed lazily under the byte budget. Items are bytes-like, a `Path`, an
                 open binary file (sync or async), or an iterator (sync or async) of bytes. A sync iterable runs on the
-                event loop; files and iterators among its items are read in worker threads, async ones on the loop.
+                event loop; files and iterators among its items are read in worker threads, 32 at a time of all calls,
+                async ones on the loop.
             len_hint: how many there will be, for `progress`; 0 when unknown.
             pin: keep the blobs until they are released; otherwise at least for the store's retention time.
             check: read what is deduplicated against instead of trusting the index.
