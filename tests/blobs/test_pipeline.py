@@ -7,7 +7,7 @@ import os
 import pickle
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -151,6 +151,43 @@ async def test_a_key_source_that_raises_is_heard(store: packhouse.BlobStore) -> 
     assert (await anext(blobs)).data == b"a"
     with pytest.raises(packhouse.InvalidInput, match="hex digits"):
         await anext(blobs)
+
+
+@pytest.mark.parametrize("what", ["blobs", "blobs later", "pieces later", "keys", "keys later"])
+async def test_an_iterable_that_is_slow_and_never_waits_leaves_the_loop_its_turns(
+    store: packhouse.BlobStore, what: str
+) -> None:
+    turns = 0
+    seen: list[int] = []
+    (saved,) = await store.save_blobs([b"saved"])
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await anyio.sleep(0.001)
+            turns += 1
+
+    def each(item: Any) -> Iterator[Any]:
+        for _ in range(300):
+            time.sleep(0.001)
+            seen.append(turns)
+            yield item
+
+    async def later(item: Any) -> AsyncIterator[Any]:
+        for one in each(item):
+            yield one
+
+    items = (later if "later" in what else each)(saved if "keys" in what else b"new")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(turn)
+        if "pieces" in what:
+            assert (await store.save_stream(items)).size == 900
+        elif "blobs" in what:
+            assert len(await store.save_blobs(items)) == 300
+        else:
+            assert len([blob async for blob in store.load_blobs(items)]) == 300
+        tasks.cancel_scope.cancel()
+    assert len(set(seen)) > 20, "the loop stood still"
 
 
 async def test_the_event_loop_keeps_running(folder: Path) -> None:

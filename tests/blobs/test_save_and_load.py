@@ -245,6 +245,7 @@ async def test_a_read_that_does_not_end_well_skips_nothing(
         await turn(reader, start)
 
     async with await store.open_read(blob.key) as file:
+        assert await file.read(1) == data[:1]  # the first piece is at hand
         await file.seek(before)
         monkeypatch.setattr(BlobReader, "_turn_to", fails)
         with anyio.CancelScope() as scope, suppress(Mine):
@@ -345,6 +346,15 @@ async def test_progress_counts_what_is_done(store: packhouse.BlobStore) -> None:
     async for _ in store.load_blobs(saved, progress=steps.append):
         pass
     assert steps[-1].size == 60_000_000
+
+
+async def test_progress_of_a_load_counts_what_is_handed_out(store: packhouse.BlobStore) -> None:
+    saved = await store.save_blobs([b"one", b"two"])
+    missing = [key_of(b"missing %d" % number) for number in range(5)]
+    steps: list[packhouse.Progress] = []
+    keys: list[Any] = [missing[0], saved[0], *missing, saved[1], missing[0]]
+    assert len([blob async for blob in store.load_blobs(keys, missing="skip", progress=steps.append)]) == 2
+    assert (steps[-1].blobs, steps[-1].size) == (2, 6)
 
 
 async def test_progress_counts_the_bytes_of_files_and_streams(store: packhouse.BlobStore, tmp_path: Path) -> None:

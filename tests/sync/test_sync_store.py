@@ -102,6 +102,26 @@ def test_thousands_of_keys_with_many_missing(store: packhouse.sync.BlobStore) ->
         list(store.load_blobs(keys))
 
 
+@pytest.mark.parametrize("count", [2, 5_000])
+def test_what_comes_before_a_wrong_key_is_loaded_first(store: packhouse.sync.BlobStore, count: int) -> None:
+    saved = store.save_blobs(str(number).encode() for number in range(count))
+
+    def failing() -> Iterator[packhouse.SavedBlob]:
+        yield from saved
+        raise RuntimeError("mine")
+
+    cases: list[tuple[Any, type[Exception]]] = [
+        ([*saved, "bad", saved[0]], packhouse.InvalidInput),
+        (failing(), RuntimeError),
+    ]
+    for keys, error in cases:
+        loaded = store.load_blobs(keys)
+        assert [next(loaded).key for _ in saved] == [blob.key for blob in saved]
+        with pytest.raises(error):
+            next(loaded)
+        assert list(loaded) == []
+
+
 def test_a_zip_file_is_read_through_it(store: packhouse.sync.BlobStore, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("inside", b"content" * 1_000)

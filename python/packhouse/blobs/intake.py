@@ -7,14 +7,12 @@ which iterates in its caller's own thread.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from anyio.lowlevel import checkpoint
-
 from packhouse.blobs.sources import AsyncSource, BlobSource, classify
+from packhouse.blobs.turns import Turns
 from packhouse.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -31,7 +29,6 @@ _OWNED = 4
 """So much larger is a group of `bytes` whose owner holds them all anyway, if nobody watches: fewer waits."""
 _SLICE_ITEMS = 256
 _COPIED_ON_LOOP = 256 << 10
-_SLICE_SECONDS = 0.002
 
 
 def iterate(blobs: object) -> Iterator[Any] | AsyncIterator[Any]:
@@ -171,20 +168,21 @@ class Intake:
 
         The loop is given its turn every 2 ms, however fast the source is.
         """
+        turns = Turns()
         if isinstance(source, AsyncIterator):
             async for item in source:
                 if self.take(item):
                     await self.act()
                 if self._full():
                     return False
+                if turns.due():
+                    await turns.give()
             return True
-        pause = time.monotonic() + _SLICE_SECONDS
         for wanted in self.taking(source):
             if wanted:
                 await self.act()
-            if time.monotonic() >= pause:
-                await checkpoint()
-                pause = time.monotonic() + _SLICE_SECONDS
+            if turns.due():
+                await turns.give()
         return self.ended
 
     def _full(self) -> bool:

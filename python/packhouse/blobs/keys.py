@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol, cast
@@ -11,12 +13,13 @@ import anyio
 from packhouse._engine import count_keys
 from packhouse.blobs.records import KeyLike, key_and_locator
 from packhouse.blobs.sources import end_generator
+from packhouse.blobs.turns import SLICE_SECONDS, Turns
 from packhouse.errors import InvalidInput
 
 if TYPE_CHECKING:
     from packhouse.blobs.jobs import Jobs
 
-__all__ = ["Bell", "FedKeys", "KeyPair", "Keys", "key_source"]
+__all__ = ["Bell", "FedKeys", "KeyPair", "Keys", "SyncKeys", "key_source"]
 
 KeyPair = tuple[str, str | None]
 
@@ -82,7 +85,7 @@ def key_source(keys: object, jobs: Jobs, bell: Bell) -> Keys:
     if isinstance(keys, str) or not isinstance(keys, Iterable):
         message = f"keys must be an iterable of keys, not {type(keys).__qualname__} (to load one blob: load)"
         raise InvalidInput(message, kind="item-type")
-    return _SyncKeys(iter(keys))
+    return SyncKeys(iter(keys), patience=SLICE_SECONDS)
 
 
 class FedKeys:
@@ -123,28 +126,40 @@ class FedKeys:
         self._last = True
 
 
-class _SyncKeys:
-    __slots__ = ("_error", "_iterator", "ended", "starved")
+class SyncKeys:
+    """Keys of a sync iterable; what came before an error, or before what is no key, is given first.
 
-    def __init__(self, iterator: Iterator[KeyLike]) -> None:
+    Args:
+        iterator: runs in the thread that takes.
+        patience: seconds after which `take` is content with fewer.
+    """
+
+    __slots__ = ("_error", "_iterator", "_patience", "ended", "starved")
+
+    def __init__(self, iterator: Iterator[KeyLike], *, patience: float = math.inf) -> None:
         self._iterator = iterator
+        self._patience = patience
         self._error: Exception | None = None
         self.ended = False
         self.starved = False
 
     def take(self, count: int) -> list[KeyPair]:
+        """Return at most so many of the next, none at the end; raises what the iterable raised."""
         if self._error is not None:
             self.ended = True
             raise self._error
         given: list[KeyLike] = []
         taken: list[KeyPair] = []
+        enough = time.monotonic() + self._patience
         try:
             for key in islice(self._iterator, count):
-                given.append(key)  # noqa: PERF402 - what came before an error counts
+                given.append(key)
+                if time.monotonic() >= enough:
+                    break
+            else:
+                self.ended = self.ended or len(given) < count
         except Exception as error:  # noqa: BLE001 - raised behind what came before
             self._error = error
-        else:
-            self.ended = self.ended or len(given) < count
         try:
             plain = count_keys(given)
             taken = [(cast("str", key), None) for key in given[:plain]]
@@ -159,6 +174,7 @@ class _SyncKeys:
         return taken
 
     def close(self) -> None:
+        """Ask for no more."""
         self.ended = True
 
 
@@ -190,11 +206,14 @@ class _AsyncKeys:
         self._scope.cancel()
 
     async def run(self) -> None:
+        turns = Turns()
         try:
             with self._scope:
                 async for key in self._iterator:
                     self._taken.append(key_and_locator(key))
                     self._bell.ring()
+                    if turns.due():
+                        await turns.give()
                     while len(self._taken) >= _AHEAD:
                         self._room = anyio.Event()
                         await self._room.wait()

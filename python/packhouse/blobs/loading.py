@@ -246,7 +246,7 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
                 found = ((key, data) for key, data in pairs if data is not None)
                 blobs = [LoadedBlob(key, data) if isinstance(data, bytes) else data for key, data in found]
             self._ready.append(_Group(blobs, plan.size))
-            self._tally.add(len(plan.keys), plan.size)
+            self._tally.add(len(blobs), plan.size)
 
     def _stop(self) -> list[Job[Any]]:
         """Ask every job to stop, drop what is ready; return the jobs that still run."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
+from packhouse.blobs.turns import Turns
 from packhouse.errors import InvalidInput
 from packhouse.files import PIECE, PathSource
 
@@ -78,6 +79,7 @@ class AsyncSource:
         """Read the next bytes, about `PIECE`; b"" at the end."""
         parts: list[bytes] = []
         held = 0
+        turns = Turns()
         while held < PIECE:
             read = await self._read()
             if read is _END:
@@ -85,6 +87,8 @@ class AsyncSource:
             part = _as_bytes(read, self._what)
             parts.append(part)
             held += len(part)
+            if turns.due():
+                await turns.give()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from packhouse.blobs.keys import FedKeys
-from packhouse.blobs.records import KeyLike, LoadedBlob, key_and_locator
+from packhouse.blobs.keys import SyncKeys as TakenKeys
+from packhouse.blobs.records import KeyLike, LoadedBlob
 from packhouse.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class LoadedBlobs(Iterator[LoadedBlob]):
             message = f"keys must be an iterable of keys, not {type(keys).__qualname__} (to load one blob: load)"
             raise InvalidInput(message, kind="item-type")
         self._portal = portal
-        self._keys = iter(keys)
+        self._keys = TakenKeys(iter(keys))
+        self._error: Exception | None = None
         self._fed = FedKeys()
         self._inner: AsyncLoadedBlobs = portal.call(_made, make, self._fed)
         self._ready: Iterator[LoadedBlob] = iter(())
@@ -51,7 +52,10 @@ class LoadedBlobs(Iterator[LoadedBlob]):
             for blob in self._ready:
                 return blob
             if self._ended:
-                raise StopIteration
+                try:
+                    raise self._error or StopIteration
+                finally:
+                    self._error = None
             self._feed()
             many = self._portal.call(self._inner.next_many)
             self._ended = not many and self._fed.ended
@@ -60,14 +64,19 @@ class LoadedBlobs(Iterator[LoadedBlob]):
     def close(self) -> None:
         """Stop fetching, and wait until no thread works on it any more."""
         self._ended = True
+        self._error = None
         self._ready = iter(())
         self._portal.call(self._inner.aclose)
 
     def _feed(self) -> None:
+        """Give more keys; an error of their iterable is kept until what came before is handed out."""
         room = _FED_AT_ONCE - len(self._fed)
-        if room > 0 and not self._fed.ended:
-            keys = [key_and_locator(key) for key in islice(self._keys, room)]
-            self._fed.feed(keys, last=len(keys) < room)
+        if room > 0 and not self._fed.ended and self._error is None:
+            try:
+                keys = self._keys.take(room)
+            except Exception as error:  # noqa: BLE001 - raised behind the blobs of the keys before
+                self._error, keys = error, []
+            self._fed.feed(keys, last=self._keys.ended)
 
 
 class BlobReader(io.RawIOBase):
