@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from packhouse.blobs.sources import AsyncSource, BlobSource, classify
+from packhouse.blobs.sources import AsyncSource, BlobSource, BufferSource, classify
 from packhouse.blobs.turns import Turns
 from packhouse.errors import InvalidInput
 
@@ -142,7 +142,9 @@ class Intake:
                 self._odd = kind
                 return True
             self._expected += kind.size
-        return len(self._items) >= _GROUP_ITEMS
+        if isinstance(kind, BufferSource):
+            self._odd = kind
+        return self._odd is not None or len(self._items) >= _GROUP_ITEMS
 
     async def act(self) -> None:
         """Send what `take` has gathered on its way."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
@@ -16,7 +16,16 @@ from packhouse.files import PIECE, PathSource
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["AsyncBinaryFile", "AsyncSource", "BlobSource", "Source", "SyncBlobSource", "classify", "end_generator"]
+__all__ = [
+    "AsyncBinaryFile",
+    "AsyncSource",
+    "BlobSource",
+    "BufferSource",
+    "Source",
+    "SyncBlobSource",
+    "classify",
+    "end_generator",
+]
 
 
 _END: Any = object()
@@ -118,6 +127,43 @@ class _PiecesSource:
         """Leave the file or iterator to whoever handed it in."""
 
 
+class BufferSource(Iterator[bytes]):
+    """Buffers that follow each other and may change as soon as the next blob is asked for: they are read before that.
+
+    Args:
+        buffers: each in C order; given up when they are read or closed.
+    """
+
+    __slots__ = ("_views", "size")
+
+    def __init__(self, buffers: Sequence[Buffer]) -> None:
+        views = [memoryview(buffer) for buffer in buffers]
+        self._views = [view if view.format == "B" and view.ndim == 1 else view.cast("B") for view in reversed(views)]
+        self.size = sum(view.nbytes for view in self._views)
+
+    def __next__(self) -> bytes:
+        piece = self.piece()
+        if not piece:
+            raise StopIteration
+        return piece
+
+    def piece(self) -> bytes:
+        """Copy the next bytes, `PIECE` unless fewer are left; b"" at the end."""
+        taken: list[memoryview] = []
+        wanted = PIECE
+        while wanted and self._views:
+            view = self._views.pop()
+            taken.append(view[:wanted])
+            if view.nbytes > wanted:
+                self._views.append(view[wanted:])
+            wanted -= taken[-1].nbytes
+        return b"".join(taken)
+
+    def close(self) -> None:
+        """Give up the buffers."""
+        self._views.clear()
+
+
 async def end_generator(source: object) -> None:
     """End an async generator that nobody will read any more: its cleaning up does not wait for the collector."""
     if inspect.isasyncgen(source):
@@ -134,7 +180,7 @@ def classify(item: object, what: str) -> memoryview | Source | AsyncSource:  # n
     Raises:
         InvalidInput: it is nothing that can be saved; also a TypeError.
     """
-    if isinstance(item, PathSource):
+    if isinstance(item, (PathSource, BufferSource)):
         return item
     view = _view(item, what)
     if view is not None:

@@ -7,14 +7,12 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from packhouse.blobs.sources import BlobSource, SyncBlobSource, end_generator
+from packhouse.blobs.sources import BlobSource, BufferSource, SyncBlobSource, end_generator
 from packhouse.errors import InvalidInput
 from packhouse.files import PIECE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from typing_extensions import Buffer
 
     from packhouse.blobs.jobs import Jobs
     from packhouse.blobs.records import SavedBlob
@@ -57,8 +55,7 @@ class ArtifactBatch:
         """Serialise one artifact after the other, in the caller's thread."""
         if not isinstance(self._pairs, Iterable):
             raise InvalidInput("artifacts are an async iterable, which only the async API can read", kind="item-type")
-        for pair in self._pairs:
-            yield self._packed(pair)
+        yield from map(self._packed, self._pairs)  # holds no value while the next is made
 
     async def pull(self, jobs: Jobs) -> AsyncIterator[BlobSource]:
         """Serialise in worker threads: small artifacts many at a time, large ones one by one."""
@@ -66,7 +63,9 @@ class ArtifactBatch:
             pairs = aiter(self._pairs)
             try:
                 async for pair in pairs:
-                    yield await jobs.call(partial(self._packed, pair))
+                    packed = await jobs.call(partial(self._packed, pair))
+                    del pair  # it is not held while the next is made
+                    yield packed
             finally:
                 await end_generator(pairs)
             return
@@ -98,7 +97,8 @@ class ArtifactBatch:
         self._infos.append((name, packed.info))
         if isinstance(packed.content, bytes):
             return packed.content
-        return _pieces(packed.content)
+        source = BufferSource(packed.content)
+        return source if source.size > PIECE else source.piece()
 
     def _pack(self, name: str, value: object) -> Packed:
         force = self._force
@@ -131,14 +131,6 @@ def _take(sources: Iterator[SyncBlobSource], count: int, made: list[BlobSource])
     except Exception as error:  # noqa: BLE001 - raised by `pull`
         return error
     return None
-
-
-def _pieces(parts: Sequence[Buffer]) -> Iterator[Buffer]:
-    for part in parts:
-        view = memoryview(part)
-        view = view if view.format == "B" and view.ndim == 1 else view.cast("B")
-        for start in range(0, len(view), PIECE):
-            yield view[start : start + PIECE]
 
 
 def _checked_name(name: object) -> str:
