@@ -13,7 +13,8 @@ import anyio
 import pytest
 
 import packhouse
-from packhouse.errors import InvalidInput
+from packhouse.errors import InvalidInput, StorageError
+from packhouse.names import Names
 from packhouse.sync.tasks import FlowDataStore as SyncFlow
 from packhouse.tasks import FlowDataStore, LogName, TaskDataStore
 
@@ -150,6 +151,91 @@ async def test_a_log_that_is_saved_anew_has_no_old_pieces(writer: TaskDataStore)
     assert await content(writer) == b"newer"
     names = [name async for name in writer.parent_datastore.store.names.list("tasks/log/")]
     assert len(names) == 2
+
+
+async def scrubbed(writer: TaskDataStore) -> None:
+    owner = writer.parent_datastore
+    task: TaskDataStore = await owner.get_task_datastore("1", "s", "1", mode="d", allow_not_done=True)
+    await task.scrub_logs(["task"], "stdout")
+
+
+async def test_a_writer_goes_on_behind_a_log_that_is_saved_anew(writer: TaskDataStore) -> None:
+    async with writer.log_writer("task", "stdout") as log:
+        for word in ("one", "two"):
+            await log.write(word)
+            await log.flush()
+        await writer.save_logs("task", {"stdout": "new "})
+        await log.write("three ")
+        await log.flush()
+        await log.write("four ")
+        await log.flush()
+        assert await content(writer) == b"new three four "
+        await scrubbed(writer)
+        await log.write(" five")
+    assert await content(writer) == b"[REDACTED task stdout] five"
+    names = [name async for name in writer.parent_datastore.store.names.list("tasks/log/")]
+    assert len(names) == 2, "what stands under an older generation stays for ever"
+
+
+async def test_a_piece_that_meets_a_log_saved_anew_is_not_lost(
+    writer: TaskDataStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Names.put_if_absent
+
+    async def met(self: Names, *args: Any, **kwargs: Any) -> str:
+        version = await put(self, *args, **kwargs)
+        monkeypatch.undo()
+        await writer.save_logs("task", {"stdout": "new "})
+        return version
+
+    async with writer.log_writer("task", "stdout") as log:
+        await log.write("old ")
+        await log.flush()
+        await log.write("piece")
+        monkeypatch.setattr(Names, "put_if_absent", met)
+        await log.flush()
+    assert await content(writer) == b"new piece"
+
+
+async def test_what_a_failed_or_cancelled_flush_held_is_written_by_the_next(
+    writer: TaskDataStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(self: Names, *_: Any, **__: Any) -> str:
+        raise StorageError("no space", kind="disk-full")
+
+    async def hangs(self: Names, *_: Any, **__: Any) -> str:
+        await anyio.sleep_forever()
+        return ""
+
+    async with writer.log_writer("task", "stdout") as log:
+        await log.write("one ")
+        with monkeypatch.context() as patch:
+            patch.setattr(Names, "put_if_absent", fails)
+            with pytest.raises(StorageError):
+                await log.flush()
+            patch.setattr(Names, "put_if_absent", hangs)
+            await log.write("two ")
+            with anyio.move_on_after(0.05) as scope:
+                await log.flush()
+            assert scope.cancelled_caught
+        await log.write("three")
+        await log.flush()
+        assert await content(writer) == b"one two three"
+    assert await content(writer) == b"one two three"
+
+
+async def test_tasks_that_share_a_writer_lose_and_double_nothing(writer: TaskDataStore) -> None:
+    async with writer.log_writer("task", "stdout", flush_bytes=30) as log, anyio.create_task_group() as tasks:
+
+        async def write(name: str) -> None:
+            for number in range(20):
+                await log.write(f"{name}{number}\n")
+                await log.flush()
+
+        for name in "abc":
+            tasks.start_soon(write, name)
+    lines = (await content(writer)).decode().split()
+    assert sorted(lines) == sorted(f"{name}{number}" for name in "abc" for number in range(20))
 
 
 async def test_a_file_that_another_process_writes_is_copied_as_it_grows(writer: TaskDataStore, tmp_path: Path) -> None:

@@ -133,22 +133,29 @@ class Logs:
     async def append(self, log: LogName, data: bytes, place: Place | None = None) -> Place:
         """Append to a log, durably; returns where to append next.
 
-        Two writers of one log do not lose a piece: theirs follow each other.
+        Two writers of one log do not lose a piece: theirs follow each other. When the log is saved anew meanwhile the
+        piece follows what was saved.
         """
-        if place is None:
-            _, generation = await self._generation(log)
-            names = await self._numbered(log, generation, None)
-            place = Place(generation, int(names[-1].rpartition(".")[2]) + 1 if names else 0)
         document, refs = await self._piece(data)
+        generation = (await self._generation(log))[1] if place is None else place.generation
         while True:
+            if place is None or place.generation != generation:
+                place = Place(generation, await self._length(log, generation))
+            name = f"{self.name(log)}/{generation}.{place.number:012d}"
             try:
-                await self._store.names.put_if_absent(
-                    f"{self.name(log)}/{place.generation}.{place.number:012d}", document, refs=refs
-                )
+                await self._store.names.put_if_absent(name, document, refs=refs)
             except NameConflict:
                 place = place._replace(number=place.number + 1)
-            else:
+                continue
+            with anyio.CancelScope(shield=True):  # the piece stands: whoever is cancelled now would write it again
+                _, generation = await self._generation(log)
+            if generation == place.generation:
                 return place._replace(number=place.number + 1)
+            await self._store.names.delete_many([name])  # whoever saved the log anew may not have seen it
+
+    async def _length(self, log: LogName, generation: str) -> int:
+        names = await self._numbered(log, generation, None)
+        return int(names[-1].rpartition(".")[2]) + 1 if names else 0
 
     async def _generation(self, log: LogName) -> tuple[Any, str]:
         (head,) = await self._store.names.get_many([self.name(log)])
@@ -182,7 +189,8 @@ class Place(NamedTuple):
 class LogWriter:
     """Appends to one log: `async with ds.log_writer("task", "stdout") as log: await log.write(...)`.
 
-    What is written is collected for at most `flush_bytes` and durable after `flush`, and when the block ends.
+    What is written is collected for at most `flush_bytes` and durable after `flush`, and when the block ends. When
+    `flush` fails or is cancelled nothing is dropped: the next one writes it all, perhaps a second time.
     """
 
     def __init__(self, logs: Logs, log: LogName, *, flush_bytes: int = 64 << 10) -> None:
@@ -190,7 +198,9 @@ class LogWriter:
         self._log = log
         self._most = flush_bytes
         self._held: list[bytes] = []
+        self._size = 0
         self._place: Place | None = None
+        self._flushing = anyio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -202,14 +212,18 @@ class LogWriter:
     async def write(self, data: bytes | str) -> None:
         """Add to the log; text as UTF-8."""
         self._held.append(data.encode() if isinstance(data, str) else bytes(data))
-        if sum(map(len, self._held)) >= self._most:
+        self._size += len(self._held[-1])
+        if self._size >= self._most:
             await self.flush()
 
     async def flush(self) -> None:
         """Make durable what was written."""
-        if self._held:
-            data, self._held = b"".join(self._held), []
-            self._place = await self._logs.append(self._log, data, self._place)
+        async with self._flushing:
+            count, data = len(self._held), b"".join(self._held)
+            if count:
+                self._place = await self._logs.append(self._log, data, self._place)
+            del self._held[:count]
+            self._size -= len(data)
 
     async def copy(self, path: str | os.PathLike[str], until: anyio.Event, *, interval: float = 0.2) -> None:
         """Append what another process writes to a file, until the event is set and the end is reached.
