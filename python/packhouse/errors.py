@@ -270,6 +270,7 @@ NameNotFound
   object-not-found | No object has this name. | Check the name and the prefix.
   no-artifact | A task has no artifact of this name. | Its `artifacts()` tells which there are.
   no-attempt | No attempt of the task has begun, or its latest is not done. | Wait for it; `allow_not_done=True`.
+  no-log | A task has no log of this source and stream. | The message tells which there are.
   no-record | An attempt is done, and its record is gone. | Find out who deleted names; run the task again.
   name-not-found | No document has this name. | Check the name; `names.list(prefix)` tells which there are.
 NameConflict

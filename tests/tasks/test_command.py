@@ -66,7 +66,6 @@ def test_a_task_that_is_not_there_is_said_to_be_missing(root: Path, path: str, c
 def test_logs_are_printed_and_followed_until_the_task_is_done(root: Path) -> None:
     assert shell("logs", "Train/7/fit/1") == "hello\n"
     assert shell("logs", "Train/7/fit/1", "--stream", "stderr") == "warning\n"
-    assert shell("logs", "Train/7/fit/1", "--source", "runtime") == ""
     command = [str(COMMAND), "logs", "-f", "--interval", "0.05", "Train/7/fit/2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
         assert following.stdout is not None
@@ -80,6 +79,35 @@ def test_logs_are_printed_and_followed_until_the_task_is_done(root: Path) -> Non
             assert following.poll() is None
             task.done()
         assert following.wait(timeout=30) == 0
+
+
+def test_logs_of_all_sources_are_printed_unless_one_is_asked_for(root: Path) -> None:
+    with FlowDataStore("Train", ds_root=root) as flow:
+        task = flow.get_task_datastore("7", "fit", "1", attempt=0, mode="w")
+        task.save_logs("runtime", {"stdout": "as Metaflow's runtime saves it\n"})
+        flow.get_task_datastore("7", "fit", "3", attempt=0, mode="w").init_task()
+    assert shell("logs", "Train/7/fit/1") == "as Metaflow's runtime saves it\nhello\n"
+    assert shell("logs", "Train/7/fit/1", "--source", "task") == "hello\n"
+    assert shell("logs", "Train/7/fit/1", "--stream", "stderr") == "warning\n"
+    assert shell("logs", "Train/7/fit/3") == "", "it has written nothing yet"
+    said = shell("logs", "Train/7/fit/2", "--source", "runtime", code=3)
+    assert "Train/7/fit/2 has no log runtime/stdout" in said
+    assert "task/stderr, task/stdout" in said
+    assert "has no log other" in shell("logs", "Train/7/fit/2", "--stream", "other", code=3)
+
+
+def test_following_ends_when_another_attempt_has_begun(root: Path) -> None:
+    command = [str(COMMAND), "logs", "-f", "--interval", "0.05", "Train/7/fit/2/0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout is not None
+        assert following.stdout.readline() == "hello\n"
+        with FlowDataStore("Train", ds_root=root) as flow:
+            killed = flow.get_task_datastore("7", "fit", "2", attempt=0, mode="w")
+            killed.save_logs("runtime", {"stdout": "killed\n"})
+            assert following.stdout.readline() == "killed\n"
+            flow.get_task_datastore("7", "fit", "2", attempt=1, mode="w").init_task()
+        assert following.wait(timeout=30) == 0
+        assert following.stdout.read() == ""
 
 
 def test_the_uri_of_saved_data_is_all_that_cat_needs(

@@ -127,6 +127,28 @@ async def test_a_follower_sees_everything_once_and_ends_with_the_task(writer: Ta
     assert len(seen) > 1
 
 
+async def test_a_follower_of_a_killed_attempt_ends_when_the_next_has_begun(writer: TaskDataStore) -> None:
+    flow = writer.parent_datastore
+    task = await flow.get_task_datastore("1", "s", "1", attempt=0, allow_not_done=True)
+    async with writer.log_writer("runtime", "stdout") as log:
+        await log.write("begun")
+    await writer.save_logs("task", {"stdout": " and killed", "stderr": "not asked for"})
+    again = await flow.get_task_datastore("1", "s", "1", attempt=1, mode="w")
+    seen: list[bytes] = []
+
+    async def follow() -> None:
+        async for piece in task.follow_log(None, "stdout", interval=0.01):
+            seen.append(piece)  # noqa: PERF401 - looked at while it grows
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(follow)
+            while len(seen) < 2:  # noqa: ASYNC110 - another's work
+                await anyio.sleep(0.005)
+            await again.init_task()
+    assert b"".join(seen) == b"begun and killed"
+
+
 async def test_two_writers_lose_no_line(writer: TaskDataStore) -> None:
     async def write(name: str) -> None:
         async with writer.log_writer("task", "stdout", flush_bytes=1) as log:

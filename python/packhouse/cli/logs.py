@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,9 +18,11 @@ __all__ = ["logs"]
 def logs(
     task: TaskPath,
     store: Store,
-    stream: Annotated[str, typer.Option(help="Which stream.")] = "stdout",
-    source: Annotated[str, typer.Option(help="Who wrote it.")] = "task",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the task is done.")] = False,
+    stream: Annotated[str | None, typer.Option(help="Which stream.", show_default="stdout")] = None,
+    source: Annotated[str | None, typer.Option(help="Who wrote it.", show_default="all who did")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the task is done, or another attempt has begun.")
+    ] = False,
     interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.01)] = 0.5,
     as_json: Json = False,
 ) -> None:
@@ -28,11 +30,23 @@ def logs(
     run(lambda: _logs(task, store, stream, source, interval if follow else None), as_json=as_json)
 
 
-async def _logs(path: str, url: str, stream: str, source: str, interval: float | None) -> None:
+async def _logs(path: str, url: str, stream: str | None, source: str | None, interval: float | None) -> None:
     import packhouse
 
     async with packhouse.open(url, mode="r") as store:
         task = await open_task(store, path)
-        async for piece in task.follow_log(source, stream, interval=interval):
+        if interval is None and (stream is not None or source is not None):
+            await _check(task, path, stream or "stdout", source)
+        async for piece in task.follow_log(source, stream or "stdout", interval=interval):
             write(piece)
             sys.stdout.buffer.flush()
+
+
+async def _check(task: Any, path: str, stream: str, source: str | None) -> None:
+    from packhouse.errors import NameNotFound
+
+    logs = await task.log_names()
+    if not any(log.stream == stream and source in (None, log.source) for log in logs):
+        wanted = stream if source is None else f"{source}/{stream}"
+        there = ", ".join(f"{log.source}/{log.stream}" for log in logs) or "none"
+        raise NameNotFound(f"{path} has no log {wanted}; those there are: {there}", kind="no-log")

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -19,8 +21,7 @@ import anyio
 
 from packhouse.errors import InvalidInput, NameConflict
 from packhouse.names import Document
-from packhouse.tasks.files import TaskFiles
-from packhouse.tasks.layout import DONE, unpart
+from packhouse.tasks.layout import ATTEMPT, DONE, MAX_ATTEMPTS, unpart
 
 if TYPE_CHECKING:
     from packhouse.blobs.records import SavedBlob
@@ -92,33 +93,27 @@ class Logs:
         sizes: list[int] = [one["size"] for one in [head or {"size": 0}, *(each.doc for each in documents if each)]]
         return sum(sizes)
 
-    async def pieces(self, log: LogName, *, follow: float | None = None) -> AsyncIterator[bytes]:
+    async def pieces(self, log: LogName | str, *, follow: float | None = None) -> AsyncGenerator[bytes]:
         """Read a log piece by piece.
 
         Args:
-            log: which.
-            follow: seconds between two looks for what was appended, until the attempt is done; None to end where the
-                log ends now. A log that is saved anew meanwhile is read from its beginning.
+            log: which; the name of a stream alone for all of its sources.
+            follow: seconds between two looks for what was appended, until the attempt is done or a later one has begun;
+                None to end where the log ends now. A log that is saved anew meanwhile is read from its beginning.
         """
-        shown, after = None, None
+        positions: dict[LogName, _Position] = {}
         while True:
-            ended = follow is None or (await TaskFiles(self._store, self._task).has([DONE], self._attempt))[0]
-            head, generation = await self._generation(log)
-            if generation != shown:
-                shown, after = generation, None
-                if head is not None:
-                    async with await self._store.open_read(head["key"]) as reader:
-                        async for piece in reader:
-                            yield piece
-            names = await self._numbered(log, generation, after)
-            for start in range(0, len(names), _AT_ONCE):
-                for document in await self._store.names.get_many(names[start : start + _AT_ONCE]):
-                    if document is not None:
-                        yield await self._content(document.doc)
-            after = names[-1] if names else after
+            ended = follow is None or await self._is_over()
+            found = False
+            logs = [log] if isinstance(log, LogName) else [each for each in await self.names() if each.stream == log]
+            for each in logs:
+                async with aclosing(self._unread(each, positions.setdefault(each, _Position()))) as unread:
+                    async for piece in unread:
+                        found = True
+                        yield piece
             if ended:
                 return
-            if not names:
+            if not found:
                 await anyio.sleep(follow or 0)
 
     async def names(self) -> list[LogName]:
@@ -157,6 +152,26 @@ class Logs:
         names = await self._numbered(log, generation, None)
         return int(names[-1].rpartition(".")[2]) + 1 if names else 0
 
+    async def _unread(self, log: LogName, position: _Position) -> AsyncGenerator[bytes]:
+        head, generation = await self._generation(log)
+        if generation != position.generation:
+            position.generation, position.after = generation, None
+            if head is not None:
+                async with await self._store.open_read(head["key"]) as reader:
+                    async for piece in reader:
+                        yield piece
+        names = await self._numbered(log, generation, position.after)
+        for start in range(0, len(names), _AT_ONCE):
+            for document in await self._store.names.get_many(names[start : start + _AT_ONCE]):
+                if document is not None:
+                    yield await self._content(document.doc)
+        position.after = names[-1] if names else position.after
+
+    async def _is_over(self) -> bool:
+        later = () if self._attempt is None else range(self._attempt + 1, MAX_ATTEMPTS)
+        ends = [self._task.file(DONE, self._attempt), *(self._task.file(ATTEMPT, number) for number in later)]
+        return any(one is not None for one in await self._store.names.get_many(ends))
+
     async def _generation(self, log: LogName) -> tuple[Any, str]:
         (head,) = await self._store.names.get_many([self.name(log)])
         return (None, _FIRST) if head is None else (head.doc, head.doc["generation"])
@@ -177,6 +192,14 @@ class Logs:
         if "text" in document:
             return str(document["text"]).encode()
         return await self._store.load(document["key"])
+
+
+@dataclass(slots=True)
+class _Position:
+    """How far a log was read."""
+
+    generation: str | None = None
+    after: str | None = None
 
 
 class Place(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from packhouse.errors import InvalidInput
@@ -74,15 +75,18 @@ class TaskLogs:
         return [(source, await logs.load(_log(source, stream)) or b"") for source in dict.fromkeys(logsources)]
 
     @needs("r")
-    def follow_log(self, logsource: str, stream: str, *, interval: float | None = 0.5) -> AsyncIterator[bytes]:
-        """Read a log from its beginning and go on with what is appended, until the attempt is done.
+    def follow_log(self, logsource: str | None, stream: str, *, interval: float | None = 0.5) -> AsyncIterator[bytes]:
+        """Read a log from its beginning and go on with what is appended.
+
+        It ends when the attempt is done, or when a later one has begun.
 
         Args:
-            logsource: who writes it.
+            logsource: who writes it; None for all who do, one after the other in the order of `log_names`.
             stream: which stream.
             interval: seconds between two looks; None to end at its present end.
         """
-        return self._following(_log(logsource, stream), interval)
+        log = _log(_LEGACY if logsource is None else logsource, stream)
+        return self._following(log.stream if logsource is None else log, interval)
 
     @needs("r")
     async def load_log_legacy(self, stream: str, attempt_override: int | None = None) -> bytes:
@@ -124,10 +128,11 @@ class TaskLogs:
         if redacted:
             await logs.replace(dict(redacted))
 
-    async def _following(self, log: LogName, interval: float | None) -> AsyncIterator[bytes]:
+    async def _following(self, log: LogName | str, interval: float | None) -> AsyncIterator[bytes]:
         await self.ready()
-        async for piece in self._logs().pieces(log, follow=interval):
-            yield piece
+        async with aclosing(self._logs().pieces(log, follow=interval)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     def _logs(self, attempt: int | None = None) -> Logs:
         return Logs(self._parent.store, self._task, self._attempt if attempt is None else attempt)

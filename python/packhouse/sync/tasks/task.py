@@ -269,7 +269,7 @@ class TaskDataStore:
         return self._portal.call(self._inner.load_logs, list(logsources), stream, attempt_override)
 
     @needs("r")
-    def follow_log(self, logsource: str, stream: str, *, interval: float | None = 0.5) -> Iterator[bytes]:
+    def follow_log(self, logsource: str | None, stream: str, *, interval: float | None = 0.5) -> Iterator[bytes]:
         """Read a log and go on with what is appended. As `packhouse.tasks.TaskDataStore.follow_log`."""
         return drive(self._portal, self._inner.follow_log(logsource, stream, interval=interval))
 
