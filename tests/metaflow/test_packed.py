@@ -6,11 +6,15 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
+from metaflow.datastore.content_addressed_store import ContentAddressedStore
 
 import packhouse.sync
+from packhouse.compat.metaflow.packed.storage import PackhouseStorage
 from packhouse.sync.tasks import FlowDataStore
 from tests.metaflow.worlds import EVERYTHING, World, oldest, packed, stock
 
@@ -116,6 +120,33 @@ def test_a_damaged_artifact_is_an_error_that_names_it(tmp_path: Path) -> None:
     said = world.call("-c", _HEAD + "print(len(Flow('Linear').latest_run['end'].task.data.noise))", fails=True)
     assert "UnreadableArtifact" in said
     assert "/noise cannot be read" in said
+
+
+def test_packages_of_conda_stand_in_the_store_beside_everything_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metaflow keeps them at a root of their own, below ours, and does so before anything else is saved."""
+    monkeypatch.setattr(ContentAddressedStore, "keeps_packs", True, raising=False)
+    root = tmp_path / ".packhouse"
+    packages, tasks = PackhouseStorage(f"{root}/conda"), PackhouseStorage(str(root))
+    packages.save_bytes([], len_hint=0)
+    assert not root.exists(), "no packages, no store"
+    path = "conda.anaconda.org/conda-forge/linux-64/python.conda"
+    packages.save_bytes([(path, BytesIO(b"a package"))])
+
+    class Fetched(BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise AssertionError("a package that is there was fetched again")
+
+    packages.save_bytes([(path, Fetched())])
+    tasks.save_bytes([("conda/1/start/1/0.attempt.json", BytesIO(b'{"time": 1.5}'))])  # a flow may have that name
+    assert (packages.is_file([path]), packages.size_file(path)) == ([True], 9)
+    [entry] = packages.list_content(["conda.anaconda.org/conda-forge"])
+    assert tuple(entry) == ("conda.anaconda.org/conda-forge/linux-64", False)
+    with packages.load_bytes([path]) as loaded:
+        [(_, local, _)] = loaded
+        assert Path(local).read_bytes() == b"a package"
+    assert "conda/1" in _command("runs", "-s", str(root))
 
 
 # Each process imports Metaflow for half a second and more, so `make test` has one of the two modes.

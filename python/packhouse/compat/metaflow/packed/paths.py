@@ -60,6 +60,8 @@ Place: TypeAlias = BlobFile | LogFile | TaskFile | OtherFile
 def place_of(path: str) -> Place:
     """Tell what a path below a datastore's root means."""
     parts = path.split("/")
+    if "." in parts[0]:  # no flow's name: cards and packages, which have folders of their own
+        return OtherFile(other_prefix(path))
     if len(parts) == _BLOB_PARTS and parts[1] == "data":
         return BlobFile(parts[3])
     if len(parts) == _TASK_PARTS and all(parts):

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["PackhouseNotUsable", "PackhouseStorage", "packed_at"]
 
 _FOLDER = ".packhouse"
-_CARDS = "mf.cards"
+_CARDS, _PACKAGES = "mf.cards", "conda"
+_KEPT_PACKAGES = "mf.conda"  # "conda" may be a flow
 
 
 class PackhouseNotUsable(MetaflowException):
@@ -107,12 +108,19 @@ class PackhouseStorage(_stock):  # type: ignore[misc]  # Metaflow's class has no
     def save_bytes(
         self, path_and_bytes_iter: Iterable[tuple[str, Any]], overwrite: bool = False, len_hint: int = 0
     ) -> None:
-        """Save files: documents of a task, logs and cards, not blobs. Durable on return."""
+        """Save files: documents of a task, logs, cards and packages, not blobs. Durable on return.
+
+        Those of a task together; cards and packages, which may be large, one by one, and read only when they are saved.
+        """
         del len_hint  # they are few
         files = []
         for path, content in path_and_bytes_iter:
             file: IO[bytes] = content[0] if isinstance(content, tuple) else content
-            files.append((self._place(path)[1], file.read()))
+            inside = self._place(path)[1]
+            if inside == path:
+                files.append((path, file.read()))
+            elif overwrite or not self.packed.exist([inside])[0]:
+                self.packed.save_files([(inside, file.read())], overwrite=overwrite)
         self.packed.save_files(files, overwrite=overwrite)
 
     def load_bytes(self, keys: Iterable[str]) -> Any:
@@ -136,7 +144,11 @@ class PackhouseStorage(_stock):  # type: ignore[misc]  # Metaflow's class has no
         return close(rows(), closer=Closer())
 
     def _place(self, path: str) -> tuple[str, str]:
-        """Return the store, and the path in it: cards, which Metaflow gives a root of their own, are in the same."""
+        """Return the store, and the path in it: what Metaflow gives a root of its own, below ours, is in the same."""
         root = str(self.datastore_root)
         store, last = os.path.split(root)
-        return (store, f"{_CARDS}/{path}") if last == _CARDS else (root, path)
+        if last == _CARDS:
+            return store, f"{_CARDS}/{path}"
+        if last == _PACKAGES and store.endswith(_FOLDER):
+            return store, f"{_KEPT_PACKAGES}/{path}"
+        return root, path

@@ -77,7 +77,9 @@ class PackedStore:
         return "" if opened is None else opened.portal.call(opened.files.artifact_of, key, flow)
 
     def save_files(self, files: Sequence[tuple[str, bytes]], *, overwrite: bool) -> None:
-        """Save files, durably."""
+        """Save files, durably; no files make no store."""
+        if not files:
+            return
         opened = self._open()
 
         async def save() -> None:
