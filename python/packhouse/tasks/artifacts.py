@@ -118,8 +118,7 @@ class ArtifactView:
         for name in list(self._record.objects):
             if (include and name not in include) or (name.startswith("_") and not show_private):
                 continue
-            size = 1 if max_value_size is None else await self._size(name)
-            if size == 0 or (max_value_size is not None and size > max_value_size):
+            if max_value_size is not None and not await self._fits(name, max_value_size):
                 values[name] = ArtifactTooLarge()
             else:
                 value = await self[name]
@@ -153,6 +152,13 @@ class ArtifactView:
 
     def _type(self, name: str) -> str:
         return str((self._record.info.get(name) or {}).get("type", "object"))
+
+    async def _fits(self, name: str, most: int) -> bool:
+        size = await self._size(name)
+        info = self._record.info.get(name) or {}
+        # A pickle is never empty: a size of 0 says that nobody knew it.
+        known = size > 0 or ("size" in info and "pickle" not in str(info.get("encoding", "pickle")))
+        return known and size <= most
 
     async def _size(self, name: str) -> int:
         if self._type(name) == INCLUDED_FILE:

@@ -154,3 +154,16 @@ def dicts_and_text_show_what_was_asked_for(it: Candidate) -> Any:
         str(task),
         task.format(show_private=True, include=["_b"]),
     )
+
+
+@scenario
+def values_are_shown_whatever_form_they_are_kept_in(it: Candidate) -> Any:
+    flow = it.flow()
+    it.written(
+        flow, {"a": 1, "_b": 2, "c": "x" * 2000, "text": "", "bytes": b"", "list": [], "none": None, "set": set()}
+    )
+    task = flow.get_task_datastore("1", "step", "1")
+    shown = {name: str(value) for name, value in task.to_dict(max_value_size=100).items()}
+    sizes = dict(task.get_artifact_sizes(["c"]))["c"] >= 2000
+    lines = [(line.split()[0], line.partition(" = ")[2]) for line in str(task).splitlines()]
+    return shown, task.to_dict(show_private=True), task.to_dict(include=["text", "_b"]), sizes, lines
