@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 import tracemalloc
@@ -180,17 +181,19 @@ async def test_a_missing_blob_is_named_with_its_artifact(flow: FlowDataStore) ->
         await task.get("a", 1)
 
 
-async def test_a_large_run_is_listed_without_reading_a_record(
-    flow: FlowDataStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def many_tasks(flow: FlowDataStore) -> None:
+    """A run of 400 tasks that are done."""
     tasks = [TaskId("Flow", "1", "step", str(number)) for number in range(400)]
-    record = {"value": {"objects": {"n": "0" * 64}, "info": {}}}
     documents = [
-        Document(task.file(name, 0), record if name == "data.json" else {"value": ""})
-        for task in tasks
+        Document(task.file(name, 0), {"value": {"objects": {"n": f"{number:064}"}, "info": {}}})
+        for number, task in enumerate(tasks)
         for name in ("attempt.json", "data.json", "DONE.lock")
     ]
     await flow.store.names.put_many(documents)
+
+
+def counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many documents each read asks for, from now on."""
     reads: list[int] = []
     many = Names.get_many
 
@@ -200,6 +203,38 @@ async def test_a_large_run_is_listed_without_reading_a_record(
         return await many(self, names)
 
     monkeypatch.setattr(Names, "get_many", counted)
+    return reads
+
+
+@pytest.mark.parametrize(("order", "most"), [("listed", 400), ("reversed", 400), ("any", 800)])
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_the_records_of_a_listing_are_read_together_whoever_asks_first(
+    flow: FlowDataStore, monkeypatch: pytest.MonkeyPatch, order: str, most: int, at_once: bool
+) -> None:
+    await many_tasks(flow)
+    monkeypatch.setattr("packhouse.tasks.siblings._AT_ONCE", 20)
+    found = await flow.get_latest_task_datastores("1")
+    reads = counted_reads(monkeypatch)
+    if order == "reversed":
+        found.reverse()
+    elif order == "any":
+        random.Random(1).shuffle(found)
+    if at_once:
+        async with anyio.create_task_group() as tasks:
+            for task in found:
+                tasks.start_soon(task.ready)
+    else:
+        for task in found:
+            await task.ready()
+    assert sum(reads) <= most
+    assert [task.keys_for_artifacts(["n"]) for task in found] == [[f"{int(task.task_id):064}"] for task in found]
+
+
+async def test_a_large_run_is_listed_without_reading_a_record(
+    flow: FlowDataStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await many_tasks(flow)
+    reads = counted_reads(monkeypatch)
     found = await flow.get_latest_task_datastores("1")
     assert [task.task_id for task in found] == [str(number) for number in range(400)]
     assert reads == []

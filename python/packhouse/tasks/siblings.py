@@ -1,8 +1,10 @@
-"""The tasks of one listing: the record of one is read together with those behind it."""
+"""The tasks of one listing: the record of one is read together with those beside it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import anyio
 
 from packhouse.tasks.files import read_records
 from packhouse.tasks.record import Record
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Siblings"]
 
 _AT_ONCE = 200
+_WINDOWS = 8
 
 
 class Siblings:
@@ -30,22 +33,41 @@ class Siblings:
         self._store = store
         self._found = found
         self._position = {(task, attempt): at for at, (task, attempt, _) in enumerate(found)}
-        self._ahead: dict[tuple[TaskId, int | None], Record] = {}
+        self._windows: dict[int, dict[tuple[TaskId, int | None], Record]] = {}
+        self._read: set[int] = set()
+        self._reading = anyio.Lock()
 
     def read_ahead(self, datastore: TaskDataStore) -> Record | None:
         """Return, once, a record that was read with another's; None where none was."""
-        return self._ahead.pop((datastore._task, datastore.attempt), None)
+        key = datastore._task, datastore.attempt or 0
+        at = self._position[key]
+        return self._windows.get(at - at % _AT_ONCE, {}).pop(key, None)
 
     async def record(self, datastore: TaskDataStore) -> Record:
-        """Return the record of one of them; one that is not done has no artifacts."""
-        task, attempt = datastore._task, datastore.attempt
-        record = self.read_ahead(datastore)
-        if record is not None:
-            return record
-        at = self._position[task, attempt or 0]
-        if not self._found[at][2]:
+        """Return the record of one of them; one that is not done has no artifacts.
+
+        Many may ask at once and in any order: each window of the listing is read once, and a record by itself when it
+        was asked for before or waited too long.
+        """
+        at = self._position[datastore._task, datastore.attempt or 0]
+        if not self._found[at].is_done:
             return Record()
-        wanted = [(each, number) for each, number, done in self._found[at : at + _AT_ONCE] if done]
-        records = await read_records(self._store, wanted)
-        self._ahead = dict(zip(wanted, records, strict=True))
-        return self._ahead.pop((task, attempt))
+        record = self.read_ahead(datastore)
+        if record is None:
+            async with self._reading:
+                record = self.read_ahead(datastore) or await self._fetch(at)
+        return record
+
+    async def _fetch(self, at: int) -> Record:
+        task, attempt, _ = self._found[at]
+        start = at - at % _AT_ONCE
+        some = self._found[at : at + 1] if start in self._read else self._found[start : start + _AT_ONCE]
+        wanted: list[tuple[TaskId, int | None]] = [(each, number) for each, number, done in some if done]
+        records = dict(zip(wanted, await read_records(self._store, wanted), strict=True))
+        record = records.pop((task, attempt))
+        if start not in self._read:
+            self._read.add(start)
+            self._windows[start] = records
+            if len(self._windows) > _WINDOWS:
+                del self._windows[next(iter(self._windows))]
+        return record
