@@ -88,8 +88,9 @@ class TaskFiles:
         """Write a record as `write_record`, in the form of Metaflow's document, which may have more parts than ours."""
         refs = dict.fromkeys(keys)
         document: dict[str, Any] = {"value": value}
-        if 200 * len(keys) > _LARGEST_RECORD:
-            (blob,) = await self._store.save_blobs([json.dumps(value).encode()], pin=False)
+        encoded = json.dumps(value).encode()
+        if len(encoded) > _LARGEST_RECORD:
+            (blob,) = await self._store.save_blobs([encoded], pin=False)
             document, refs = {"blob": blob.key}, {**refs, blob.key: None}
         await self._store.names.put(self._task.file(DATA, attempt), document, refs=refs)
 
