@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import threading
 import time
@@ -20,7 +21,7 @@ import packhouse
 from packhouse.errors import BlobNotFound, InvalidInput, NameNotFound
 from packhouse.names import Document, Names
 from packhouse.sync.tasks import FlowDataStore as SyncFlow
-from packhouse.tasks import FlowDataStore
+from packhouse.tasks import FlowDataStore, MetadataCache
 from packhouse.tasks.layout import TaskId, part, unpart
 from tests.tasks.writing import written
 
@@ -206,10 +207,10 @@ def counted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return reads
 
 
-@pytest.mark.parametrize(("order", "most"), [("listed", 400), ("reversed", 400), ("any", 800)])
+@pytest.mark.parametrize("order", ["listed", "reversed", "any"])
 @pytest.mark.parametrize("at_once", [False, True])
 async def test_the_records_of_a_listing_are_read_together_whoever_asks_first(
-    flow: FlowDataStore, monkeypatch: pytest.MonkeyPatch, order: str, most: int, at_once: bool
+    flow: FlowDataStore, monkeypatch: pytest.MonkeyPatch, order: str, at_once: bool
 ) -> None:
     await many_tasks(flow)
     monkeypatch.setattr("packhouse.tasks.siblings._AT_ONCE", 20)
@@ -226,7 +227,8 @@ async def test_the_records_of_a_listing_are_read_together_whoever_asks_first(
     else:
         for task in found:
             await task.ready()
-    assert sum(reads) <= most
+    # Tasks that are begun at once run in any order on trio.
+    assert sum(reads) <= (800 if at_once or order == "any" else 400)
     assert [task.keys_for_artifacts(["n"]) for task in found] == [[f"{int(task.task_id):064}"] for task in found]
 
 
@@ -409,6 +411,27 @@ def test_the_sync_facade_serialises_in_the_callers_thread(tmp_path: Path) -> Non
         task.done()
         assert flow.get_task_datastore("1", "step", "1")["a"] == 1
     assert threads == [threading.current_thread()]
+
+
+async def test_a_record_from_a_metadata_cache_is_whole(flow: FlowDataStore) -> None:
+    kept: dict[Any, Any] = {}
+
+    class Cache(MetadataCache):
+        async def load_metadata(self, *ids: Any) -> Any:
+            return json.loads(kept[ids]) if ids in kept else None
+
+        def store_metadata(self, run: str, step: str, task: str, attempt: int, metadata: Any) -> None:
+            kept[run, step, task, attempt] = json.dumps(metadata)
+
+    await written(flow, {"a": b"x" * 100_000})
+    flow.set_metadata_cache(Cache())
+    first = await flow.get_task_datastore("1", "step", "1", attempt=0)
+    second = await flow.get_task_datastore("1", "step", "1", attempt=0)
+    assert len(kept) == 1
+    assert second.artifacts() == first.artifacts()
+    assert second.artifacts()[0].added > 0
+    assert second._record.located("a").locator
+    assert second._record.located("a") == first._record.located("a")
 
 
 async def test_every_artifact_is_loaded_by_the_locator_in_its_record(

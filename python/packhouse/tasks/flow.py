@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from packhouse.tasks.content import ContentAddressedStore
@@ -34,11 +35,11 @@ class MetadataCache(ABC):
 
     @abstractmethod
     def load_metadata(self, run_id: str, step_name: str, task_id: str, attempt: int) -> Any:
-        """Return `{"objects", "info"}`, or None."""
+        """Return what `store_metadata` was given, or `{"objects", "info"}` as of Metaflow's, or None."""
 
     @abstractmethod
     def store_metadata(self, run_id: str, step_name: str, task_id: str, attempt: int, metadata_dict: Any) -> Any:
-        """Keep a record."""
+        """Keep a record: `{"objects", "info", "places", "added"}`, of what JSON can say."""
 
 
 class FlowDataStore:
@@ -231,7 +232,7 @@ class FlowDataStore:
         opened = TaskDataStore(self, run_id, step_name, task_id, attempt, known, mode, allow_not_done, persist)
         await opened.ready()
         if cache is not None and cached is None and opened.ds_metadata["objects"]:
-            await _maybe(cache.store_metadata(run_id, step_name, task_id, attempt, opened.ds_metadata))
+            await _maybe(cache.store_metadata(run_id, step_name, task_id, attempt, asdict(opened._record)))
         return opened
 
     async def save_data(self, data_iter: Blobs, len_hint: int = 0) -> list[tuple[str, str]]:
