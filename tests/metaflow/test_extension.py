@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import packhouse
+from packhouse.compat.metaflow import INTERFACE
 from tests.metaflow.worlds import ROOT, World, oldest
 
 WHICH = """
@@ -59,19 +60,36 @@ def test_a_native_part_that_does_not_load_leaves_metaflow_as_it_was_and_says_so(
     assert "wrong glibc" in said
     assert said.strip().endswith("false")
     world.flow("linear", "run", "--size", "1000")
+    strict = replace(world, extra={**world.extra, "PYTHONWARNINGS": "error::RuntimeWarning"})
+    said = strict.call("-c", WHICH)
+    assert "wrong glibc" in said, "said, although warnings are errors"
+    assert said.strip().endswith("false")
+
+
+def _other_packhouse(folder: Path, *left_out: str) -> Path:
+    """A copy of packhouse; where Python finds it."""
+    here = Path(packhouse.__file__).parent
+    other = folder / "other" / "packhouse"
+    shutil.copytree(here, other, ignore=shutil.ignore_patterns(*left_out, "__pycache__", "*.so"))
+    for native in here.glob("_engine*.so"):
+        (other / native.name).symlink_to(native)
+    return other.parent
 
 
 def test_a_packhouse_that_is_older_than_the_extension_leaves_metaflow_as_it_was(tmp_path: Path) -> None:
-    older = tmp_path / "older" / "packhouse"
-    shutil.copytree(
-        Path(packhouse.__file__).parent, older, ignore=shutil.ignore_patterns("packed", "__pycache__", "*.so")
-    )
-    for native in Path(packhouse.__file__).parent.glob("_engine*.so"):
-        (older / native.name).symlink_to(native)
-    world = replace(World(tmp_path), extra={"PYTHONPATH": str(older.parent)})
-    said = world.call("-c", WHICH)
+    older = _other_packhouse(tmp_path, "packed")
+    said = replace(World(tmp_path), extra={"PYTHONPATH": str(older)}).call("-c", WHICH)
     assert "inactive" in said
     assert "packed" in said
+    assert said.strip().endswith("false")
+
+
+def test_a_packhouse_with_another_interface_leaves_metaflow_as_it_was(tmp_path: Path) -> None:
+    newer = _other_packhouse(tmp_path)
+    module = newer / "packhouse" / "compat" / "metaflow" / "__init__.py"
+    module.write_text(module.read_text() + f"\nINTERFACE = {INTERFACE + 1}\n")
+    said = replace(World(tmp_path), extra={"PYTHONPATH": str(newer)}).call("-c", WHICH)
+    assert f"its interface is {INTERFACE + 1}, not {INTERFACE}" in said
     assert said.strip().endswith("false")
 
 

@@ -4,6 +4,7 @@ An error here would stop every `import metaflow`.
 """
 
 import os
+import sys
 import warnings
 
 from metaflow_extensions.packhouse.toplevel.usable import is_off, why_unusable
@@ -14,11 +15,11 @@ def _replaced() -> list[str]:
         return []
     error = why_unusable()
     if error is not None:
-        warnings.warn(
-            f"packhouse-metaflow is installed but inactive, packhouse cannot be imported: {error!r}",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        said = f"packhouse-metaflow is installed but inactive, packhouse cannot be used: {error!r}"
+        try:
+            warnings.warn(said, RuntimeWarning, stacklevel=2)
+        except RuntimeWarning:  # where warnings are errors
+            sys.stderr.write(f"{said}\n")
         return []
     return ["datastore.content_addressed_store", "plugins.cards.card_datastore"]
 

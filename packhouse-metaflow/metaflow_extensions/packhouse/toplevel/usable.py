@@ -5,6 +5,8 @@ from importlib.util import find_spec
 
 _NEEDED = ("packhouse.compat.metaflow.store", "packhouse.compat.metaflow.packed.blobs")
 _NEEDED_LATER = ("packhouse.compat.metaflow.packed.storage", "packhouse.compat.metaflow.packed.included")
+_INTERFACE = 1
+"""What `packhouse.compat.metaflow.INTERFACE` has to be."""
 _OFF = {"0", "false", "no", "off"}
 
 
@@ -24,6 +26,9 @@ def why_unusable():
         for name in _NEEDED_LATER:
             if find_spec(name) is None:
                 return ImportError(f"it is too old: it has no {name}")
+        interface = getattr(import_module("packhouse.compat.metaflow"), "INTERFACE", None)
+        if interface != _INTERFACE:
+            return ImportError(f"it is of another version: its interface is {interface}, not {_INTERFACE}")
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001 - a panic of the native part is no Exception, and Metaflow must go on

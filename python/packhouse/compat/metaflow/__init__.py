@@ -7,4 +7,7 @@ from packhouse.compat.metaflow.folder import GzipFolder
 from packhouse.compat.metaflow.packing import is_key, pack_missing, unpack
 from packhouse.compat.metaflow.records import users_of
 
-__all__ = ["GzipFolder", "is_key", "pack_missing", "unpack", "users_of"]
+__all__ = ["INTERFACE", "GzipFolder", "is_key", "pack_missing", "unpack", "users_of"]
+
+INTERFACE = 1
+"""What the extension counts on: one more whenever the extension of before could not be used with what is here."""
