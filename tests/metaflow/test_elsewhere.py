@@ -15,6 +15,7 @@ from metaflow.datastore.datastore_storage import CloseAfterUse
 from metaflow.exception import MetaflowException
 from metaflow.plugins.datastores.local_storage import LocalStorage
 
+from packhouse.compat.metaflow import pack_missing, unpack
 from tests.metaflow.stores import MIB, OURS, STOCK, STRIKES, file_of, load, make, right_or_refused, samples, save
 
 stock_storage: Any = LocalStorage
@@ -79,6 +80,15 @@ def test_damaged_and_missing_blobs_raise_with_artifact_key_and_file(tmp_path: Pa
     file_of(tmp_path, other).unlink()
     with pytest.raises(MetaflowException, match=r"^an artifact of Flow cannot be read.*is missing"):
         load(make(OURS, tmp_path, Bucket), [other])
+
+
+def test_files_that_were_handed_over_to_be_unpacked_are_held_once() -> None:
+    blobs = [os.urandom(3 * MIB), b"small"]
+    files = [(packed.key, packed.file or b"") for packed in pack_missing(blobs, lambda _: ())]
+    reads = unpack(files)
+    assert next(reads).outcome == blobs[0]
+    assert files == [], "Python's copies of the files are kept beside the engine's"
+    assert next(reads).outcome == blobs[1]
 
 
 class Unlistable(Bucket):

@@ -118,7 +118,11 @@ class TaskLogs:
 
     @needs("d")
     async def scrub_logs(self, logsources: Iterable[str], stream: str, attempt_override: int | None = None) -> None:
-        """Replace what there is of a stream by `[REDACTED source stream]`; a legacy log, too."""
+        """Replace what there is of a stream by `[REDACTED source stream]`; a legacy log, too.
+
+        No reader of the log sees the old text again. What of it is a blob (a log that was saved whole, a piece of more
+        than 16 KiB) stays in the store, readable by its key, until there is a collector.
+        """
         await self.ready()
         logs = self._logs(attempt_override)
         shown = {_log(source, stream): source for source in logsources} | {_log(_LEGACY, stream): stream}

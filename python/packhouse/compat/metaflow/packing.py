@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from packhouse._engine import Cancel, GzipFound, gzip_keys, gzip_pack
@@ -53,12 +53,14 @@ def pack_missing(blobs: Iterable[Buffer], keep: Callable[[Mapping[str, int]], Co
             yield Packed(key, files.pop(key, None))
 
 
-def unpack(files: Sequence[tuple[str, bytes]]) -> Iterator[Read]:
+def unpack(files: list[tuple[str, bytes]]) -> Iterator[Read]:
     """Unpack files that were read elsewhere, verified.
 
     Args:
-        files: keys of 40 hex digits, each with its file's bytes.
+        files: keys of 40 hex digits, each with its file's bytes; taken out of the list, so that they are held once.
     """
     cancel = Cancel()
     keys = [key for key, _ in files]
-    yield from read_windows(GzipFound.of_bytes(keys, [file for _, file in files]), keys, cancel)
+    found = GzipFound.of_bytes(keys, [file for _, file in files])
+    files.clear()
+    yield from read_windows(found, keys, cancel)

@@ -298,7 +298,7 @@ class TaskDataStore:
 
     @needs("d")
     def scrub_logs(self, logsources: Iterable[str], stream: str, attempt_override: int | None = None) -> None:
-        """Replace what there is of a stream by `[REDACTED source stream]`."""
+        """Replace what there is of a stream, for its readers. As `packhouse.tasks.TaskDataStore.scrub_logs`."""
         self._portal.call(self._inner.scrub_logs, list(logsources), stream, attempt_override)
 
     @needs("r")
