@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from packhouse._engine import Cancel
 from packhouse.blobs.jobs import Jobs, wait_out
@@ -100,6 +101,9 @@ class Committer:
                 raise
         finally:
             self.wait_seconds += time.monotonic() - began
+        if request.saved is None and request.error is None:
+            # Withdrawn: where whoever opened the store was cancelled, its tasks hear of it before its callers do.
+            await checkpoint_if_cancelled()
         return request.outcome()
 
     async def run(self) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
 import anyio.to_thread
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from packhouse._engine import Cancel
 from packhouse.errors import CommitUncertain, PackhouseError, StoreClosed
@@ -79,6 +80,9 @@ class Job(Generic[T]):
                 self.stop()
                 await self.wait_out()
                 raise
+        if isinstance(self._error, StoreClosed):
+            # Where whoever opened the store was cancelled, its tasks hear of it before its callers do.
+            await checkpoint_if_cancelled()
         return self.outcome()
 
     def stop(self) -> None:
