@@ -231,51 +231,6 @@ def test_a_reader_that_leaves_early_is_no_error_message(shell: Shell) -> None:
     assert done.stderr == b""
 
 
-def test_progress_is_drawn_for_people_only_and_only_after_a_second(shell: Shell) -> None:
-    content = noise(1_000_000)
-
-    def put(seconds: float) -> bytes:
-        terminal, stderr = os.openpty()
-        command: list[str | Path] = [COMMAND, "put", "-"]
-        putting = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=stderr, stdout=subprocess.DEVNULL)
-        os.close(stderr)
-        assert putting.stdin is not None
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            putting.stdin.write(content)
-            time.sleep(0.02)
-        putting.stdin.close()
-        drawn = b""
-        with contextlib.suppress(OSError):  # how a terminal says that nobody writes to it any more
-            while piece := os.read(terminal, 65536):
-                drawn += piece
-        os.close(terminal)
-        assert putting.wait() == 0
-        return drawn
-
-    assert b"standard input" in put(4)
-    assert b"standard input" not in put(0)
-
-
-def test_what_tells_nothing_before_its_end_shows_that_it_works() -> None:
-    script = "import time\nfrom packhouse.cli.meter import Meter\nwith Meter('reading', counts=False): time.sleep({})"
-
-    def drawn(seconds: float) -> bytes:
-        terminal, stderr = os.openpty()
-        waiting = subprocess.Popen([sys.executable, "-c", script.format(seconds)], stderr=stderr)
-        os.close(stderr)
-        seen = b""
-        with contextlib.suppress(OSError):
-            while piece := os.read(terminal, 65536):
-                seen += piece
-        os.close(terminal)
-        assert waiting.wait() == 0
-        return seen
-
-    assert b"reading" in drawn(2.5)
-    assert drawn(0) == b""
-
-
 def test_a_folder_is_committed_as_often_as_asked(shell: Shell) -> None:
     def segments() -> int:
         return int(documents(shell("stat", "--json"))[0]["segments"])

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 import time
-import tracemalloc
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,6 @@ import pytest
 import packhouse
 from packhouse.errors import BlobNotFound, InvalidInput, NameNotFound
 from packhouse.names import Document, Names
-from packhouse.sync.tasks import FlowDataStore as SyncFlow
 from packhouse.tasks import FlowDataStore, MetadataCache
 from packhouse.tasks.layout import TaskId, part, unpart
 from tests.tasks.writing import written
@@ -301,21 +298,6 @@ async def test_a_record_too_large_for_a_document_is_kept_as_a_blob(
     assert list((await flow.store.names.get(name)).doc) == ["blob"]
 
 
-async def test_memory_stays_bounded_while_a_large_array_is_saved_and_loaded(flow: FlowDataStore) -> None:
-    array = np.frombuffer(np.random.default_rng(1).bytes(64 << 20), np.float32)
-    tracemalloc.start()
-    try:
-        await written(flow, {"a": {"inside": array}})
-        assert tracemalloc.get_traced_memory()[1] < 48 << 20
-        tracemalloc.reset_peak()
-        task = await flow.get_task_datastore("1", "step", "1")
-        loaded = await task["a"]
-        assert tracemalloc.get_traced_memory()[1] < 100 << 20
-    finally:
-        tracemalloc.stop()
-    np.testing.assert_array_equal(loaded["inside"], array)
-
-
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_many_artifacts_with_long_names_can_be_done(flow: FlowDataStore) -> None:
     names = [f"{number:0200}" for number in range(20_000)]
@@ -323,94 +305,6 @@ async def test_many_artifacts_with_long_names_can_be_done(flow: FlowDataStore) -
     task = await flow.get_task_datastore("1", "step", "1")
     assert list(task) == names
     assert await task[names[-1]] == 1
-
-
-FORMS: dict[str, Callable[[np.ndarray[Any, Any]], Any]] = {
-    "npy": lambda array: array,
-    "safetensors": lambda array: {"x": array},
-    "pickle": lambda array: (array,),
-}
-COUNTS = (150_000, 1_100_000)  # numbers of 8 bytes: what is taken whole, and what is read in pieces
-
-
-def reused(form: str) -> Iterator[tuple[str, Any]]:
-    """Values that stand, one after the other, in the same memory."""
-    for count in COUNTS:
-        array = np.zeros(count)
-        for number in range(3):
-            array[:] = number
-            yield f"{count}.{number}", FORMS[form](array)
-
-
-def first_of(form: str, value: Any) -> tuple[float, float]:
-    array = value if form == "npy" else value["x"] if form == "safetensors" else value[0]
-    return float(array[0]), float(array[-1])
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("source", ["sync", "async"])
-async def test_a_generator_may_use_the_memory_of_a_value_again(flow: FlowDataStore, form: str, source: str) -> None:
-    async def pairs() -> AsyncIterator[tuple[str, Any]]:
-        for pair in reused(form):
-            yield pair
-
-    task = await flow.get_task_datastore("1", "step", "1", attempt=0, mode="w")
-    await task.init_task()
-    await task.save_artifacts(reused(form) if source == "sync" else pairs())
-    await task.done()
-    for count in COUNTS:
-        seen = [first_of(form, await task[f"{count}.{number}"]) for number in range(3)]
-        assert seen == [(0, 0), (1, 1), (2, 2)]
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_a_generator_may_use_the_memory_of_a_value_again_without_await(tmp_path: Path, form: str) -> None:
-    with SyncFlow("Flow", ds_root=tmp_path / "s") as flow:
-        task = flow.get_task_datastore("1", "step", "1", attempt=0, mode="w")
-        task.init_task()
-        task.save_artifacts(reused(form))
-        task.done()
-        for count in COUNTS:
-            seen = [first_of(form, task[f"{count}.{number}"]) for number in range(3)]
-            assert seen == [(0, 0), (1, 1), (2, 2)]
-
-
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-@pytest.mark.parametrize("source", ["sync", "async"])
-async def test_large_values_are_not_held_beside_each_other(flow: FlowDataStore, source: str) -> None:
-    def made() -> Iterator[tuple[str, Any]]:
-        for number in range(20):
-            yield f"a{number}", np.full(8 << 20, number, np.float32)
-
-    async def pairs() -> AsyncIterator[tuple[str, Any]]:
-        for number in range(20):
-            yield f"a{number}", np.full(8 << 20, number, np.float32)
-
-    task = await flow.get_task_datastore("1", "step", "1", attempt=0, mode="w")
-    await task.init_task()
-    tracemalloc.start()
-    try:
-        await task.save_artifacts(made() if source == "sync" else pairs())
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 80 << 20, "one value of 32 MiB, and the pieces that are read of it"
-
-
-def test_the_sync_facade_serialises_in_the_callers_thread(tmp_path: Path) -> None:
-    threads: list[threading.Thread] = []
-
-    def pairs() -> Iterator[tuple[str, int]]:
-        threads.append(threading.current_thread())
-        yield "a", 1
-
-    with SyncFlow("Flow", ds_root=tmp_path / "s") as flow:
-        task = flow.get_task_datastore("1", "step", "1", attempt=0, mode="w")
-        task.init_task()
-        task.save_artifacts(pairs())
-        task.done()
-        assert flow.get_task_datastore("1", "step", "1")["a"] == 1
-    assert threads == [threading.current_thread()]
 
 
 async def test_a_record_from_a_metadata_cache_is_whole(flow: FlowDataStore) -> None:

@@ -1,0 +1,54 @@
+"""Progress bars: for people at a terminal, and only on what takes longer than a second."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import packhouse.sync
+
+if TYPE_CHECKING:
+    import pytest
+
+COMMAND = Path(sys.executable).parent / "packhouse"
+
+
+def drawn_by(command: list[str | Path], seconds: float = 0, piece: bytes = b"") -> bytes:
+    """Run a command whose standard error is a terminal, give it pieces for so long, and return what it drew there."""
+    terminal, stderr = os.openpty()
+    running = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=stderr, stdout=subprocess.DEVNULL)
+    os.close(stderr)
+    assert running.stdin is not None
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        running.stdin.write(piece)
+        time.sleep(0.02)
+    running.stdin.close()
+    drawn = b""
+    with contextlib.suppress(OSError):  # how a terminal says that nobody writes to it any more
+        while some := os.read(terminal, 65536):
+            drawn += some
+    os.close(terminal)
+    assert running.wait() == 0
+    return drawn
+
+
+def test_progress_is_drawn_for_people_only_and_only_after_a_second(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packhouse.sync.open(folder).close()
+    monkeypatch.setenv("PACKHOUSE_STORE", str(folder))
+    content = os.urandom(1_000_000)
+    assert b"standard input" in drawn_by([COMMAND, "put", "-"], 4, content)
+    assert b"standard input" not in drawn_by([COMMAND, "put", "-"])
+
+
+def test_what_tells_nothing_before_its_end_shows_that_it_works() -> None:
+    script = "import time\nfrom packhouse.cli.meter import Meter\nwith Meter('reading', counts=False): time.sleep({})"
+    assert b"reading" in drawn_by([sys.executable, "-c", script.format(2.5)])
+    assert drawn_by([sys.executable, "-c", script.format(0)]) == b""
