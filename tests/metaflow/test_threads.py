@@ -8,6 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from packhouse._engine import Cancel, gzip_keys
+from packhouse.errors import PackhouseError
 from tests.metaflow.stores import load, ours, save
 
 
@@ -45,3 +49,16 @@ def test_other_python_threads_run_while_blobs_are_packed_and_unpacked(tmp_path: 
     ):
         seconds, wait = _longest_wait(call)
         assert wait < seconds / 2, f"{what} took {seconds:.2f} s, and other threads stood still for {wait:.2f} s"
+
+
+def test_hashing_a_large_blob_ends_when_nobody_wants_it_any_more() -> None:
+    blob = bytes(512 << 20)
+    began = time.perf_counter()
+    gzip_keys([blob], Cancel())
+    whole = time.perf_counter() - began
+    cancel = Cancel()
+    threading.Timer(whole / 10, cancel.cancel).start()
+    began = time.perf_counter()
+    with pytest.raises(PackhouseError, match="cancelled"):
+        gzip_keys([blob], cancel)
+    assert time.perf_counter() - began < whole / 2
