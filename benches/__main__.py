@@ -63,9 +63,13 @@ def _measure(asked: argparse.Namespace, console: Console) -> Results:
     scale = SCALES[asked.scale]
     if asked.rounds is not None:
         scale = replace(scale, rounds=asked.rounds)
-    plan = runner.Plan(scale, asked.cases or cases.NAMES, present, asked.peers is not None, asked.variants, scratch)
-    packages = {name: peers.find(name).version() for name in present}
-    outcomes: list[Outcome] = []
+    earlier = Results.read(asked.json) if asked.resume and asked.json.exists() else None
+    outcomes: list[Outcome] = [] if earlier is None else [one for one in earlier.outcomes if one.error is None]
+    done = {outcome.task.what for outcome in outcomes if outcome.task.scale == scale.name}
+    chosen = asked.cases or cases.NAMES
+    plan = runner.Plan(scale, chosen, present, asked.peers is not None, asked.variants, scratch, done)
+    packages = {} if earlier is None else dict(earlier.packages)
+    packages |= {name: peers.find(name).version() for name in present}
     results = Results(scale.name, machine.describe(scratch), packages, absent, outcomes)
     try:
         if scale.builds_rust and (reason := engine_hooks.build(scratch)) is not None:
@@ -96,6 +100,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--peers", nargs="+", choices=peers.NAMES, help="only these")
     parser.add_argument("--variants", default="", metavar="TEXT", help="only data whose name holds this text")
     parser.add_argument("--rounds", type=int, help="how often each measurement is made")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an interrupted run: what --json has is not measured again",
+    )
     parser.add_argument("--json", type=Path, default=_RESULTS / "results.json", help="where the raw results go")
     parser.add_argument("--svg", type=Path, help="where the picture goes")
     parser.add_argument("--readme", type=Path, help="a README in which the figures are replaced")

@@ -88,12 +88,11 @@ def _save_again(results: Results) -> Iterator[Verdict]:
 
 
 def _load(results: Results) -> Iterator[Verdict]:
-    """Judge loads of data stored as it is; what was compressed is also decompressed, which no limit counts."""
+    """Judge loads; to the limit only of data stored as it is, for what was compressed is also decompressed."""
     for variant in results.variants("batch"):
-        if _kind(variant) in data.COMPRESSIBLE:
-            continue
-        value = _to_limit(results, variant, "load_mbs", "load_limit_mbs")
-        yield Verdict("verified load ÷ limit", variant, value, _LOAD_TO_LIMIT, at_least=True)
+        if _kind(variant) not in data.COMPRESSIBLE:
+            value = _to_limit(results, variant, "load_mbs", "load_limit_mbs")
+            yield Verdict("verified load ÷ limit", variant, value, _LOAD_TO_LIMIT, at_least=True)
         if variant.endswith("/10KiB"):
             best = results.best_peer("batch", variant, "load_mbs")
             ahead = _to_peer(results, variant, best, "load_mbs")

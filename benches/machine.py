@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parents[1]
 
 
 def describe(scratch: Path) -> dict[str, str | int | float]:
@@ -20,6 +23,16 @@ def describe(scratch: Path) -> dict[str, str | int | float]:
         "python": platform.python_version(),
         "load_average_before": round(os.getloadavg()[0], 2),
     }
+
+
+def commit() -> str:
+    """Name the commit that is measured, with a `+` where files were changed since; "" outside of a repository."""
+    command = ["git", "describe", "--always", "--exclude=*", "--dirty=+", "--abbrev=7"]
+    try:
+        told = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return told.stdout.strip()
 
 
 def _field(path: str, name: str) -> str | None:

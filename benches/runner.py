@@ -9,15 +9,15 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benches import cases, disk, peers
+from benches import cases, disk, machine, peers
 from benches.task import Outcome, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from benches.cases.contract import Case
     from benches.scale import Scale
@@ -41,6 +41,8 @@ class Plan:
     variants: str
     """Only variants that contain this text."""
     scratch: Path
+    done: Collection[tuple[str, str, str, int]] = ()
+    """What an interrupted run has measured already (`Task.what`)."""
 
     def rounds_of(self, case: Case) -> int:
         return min(self.scale.rounds, case.rounds or self.scale.rounds)
@@ -66,10 +68,12 @@ def run(plan: Plan) -> Iterator[Outcome]:
     """Carry out a plan, and tell each outcome as it comes."""
     disk.warm(plan.scratch, plan.scale.warm_bytes)
     disk.spread(plan.scratch)
+    commit = machine.commit()
     for name in plan.cases:
         case = cases.find(name)
         for variant in plan.variants_of(case):
-            yield from _run_variant(plan, case, variant)
+            for outcome in _run_variant(plan, case, variant):
+                yield replace(outcome, commit=commit)
 
 
 def _run_variant(plan: Plan, case: Case, variant: str) -> Iterator[Outcome]:
@@ -78,9 +82,12 @@ def _run_variant(plan: Plan, case: Case, variant: str) -> Iterator[Outcome]:
     many_files = case.many_files(variant)
     for number in range(plan.rounds_of(case)):
         for peer in plan.peers_of(case):
-            if peer in out or (number and spent[peer] > plan.scale.peer_seconds):
+            if peer in out or (number and spent.get(peer, 0.0) > plan.scale.peer_seconds):
                 continue
-            outcome = _run_task(plan, Task(case.name, variant, peer, number, plan.scale.name, ""))
+            task = Task(case.name, variant, peer, number, plan.scale.name, "")
+            if task.what in plan.done:
+                continue
+            outcome = _run_task(plan, task)
             spent[peer] = spent.get(peer, 0.0) + outcome.seconds
             if outcome.error is not None:
                 out.add(peer)

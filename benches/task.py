@@ -17,6 +17,11 @@ class Task:
     scale: str
     folder: str
 
+    @property
+    def what(self) -> tuple[str, str, str, int]:
+        """Case, variant, peer and round: what tells it from the others of a run."""
+        return self.case, self.variant, self.peer, self.round
+
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
@@ -33,6 +38,8 @@ class Outcome:
     seconds: float
     metrics: dict[str, float] = field(default_factory=dict)
     error: str | None = None
+    commit: str = ""
+    """Of the repository, when it was measured; with a `+` where files were changed since."""
 
     @classmethod
     def from_answer(cls, task: Task, seconds: float, answer: str) -> Outcome:

@@ -7,12 +7,12 @@ here=$(pwd)
 folder=$here/.venv-metaflow
 rm -rf "$folder"
 newest=$("$PY" -c 'from importlib.metadata import version; print(version("metaflow"))')
+needed=$("$PY" -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"])')
 for world in stock oldest; do
     "$PY" -m venv --without-pip "$folder/$world"
 done
 "$PY" -m pip --python "$folder/stock/bin/python" install --quiet "metaflow==$newest" numpy
-"$PY" -m pip --python "$folder/oldest/bin/python" install --quiet "metaflow==$oldest" numpy setuptools \
-    aiofiles anyio blake3 orjson httpx typer rich
+"$PY" -m pip --python "$folder/oldest/bin/python" install --quiet "metaflow==$oldest" numpy setuptools $needed
 "$PY" -m pip --python "$folder/oldest/bin/python" install --quiet --no-deps --no-build-isolation ./packhouse-metaflow
 for packages in "$folder"/oldest/lib/python*/site-packages; do
     echo "$here/python" > "$packages/packhouse-checkout.pth"

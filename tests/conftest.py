@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections import Counter
@@ -55,6 +56,11 @@ async def store(folder: Path) -> AsyncIterator[packhouse.BlobStore]:
     """A new store in a folder."""
     async with packhouse.open(folder) as opened:
         yield opened
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected to the end, and let no collection of garbage look through it again."""
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -60,6 +61,17 @@ def test_a_bench_run_ends_with_figures_and_a_picture(tmp_path: Path) -> None:
     assert results.ratio("batch", "random/10KiB", (peer, "save_mbs"), (peers.MACHINE, "save_limit_mbs"))
     assert ET.parse(picture).getroot().tag.endswith("svg")
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("scratch-")] == []
+
+
+def test_a_run_that_was_interrupted_is_gone_on_with(tmp_path: Path) -> None:
+    peer = _anyone()
+    first = _measured(tmp_path, "--cases", "batch", "--variants", "random/10KiB", "--peers", peer).outcomes
+    both = _measured(tmp_path, "--cases", "batch", "--variants", "/10KiB", "--peers", peer, "--resume").outcomes
+    assert both[: len(first)] == first, "what was measured is lost"
+    assert len({outcome.task.what for outcome in both}) == len(both), "what was measured is measured again"
+    assert {outcome.task.variant for outcome in both} == {
+        f"{kind}/10KiB" for kind in ("random", "json", "ramp", "noise")
+    }
 
 
 _BUCKETS = {"bucket", "google", "azure", "static"}  # each has tests of its own below
@@ -239,8 +251,13 @@ def test_goals_compare_rounds_of_one_run_pairwise() -> None:
             outcome(peers.MACHINE, 1, **fast),
             outcome(peers.OURS, 1, save_mbs=800.0, again_mbs=600.0),
             outcome("metaflow", 0, save_mbs=5.0),
+            Outcome(Task("batch", "noise/10KiB", peers.OURS, 0, "tiny", ""), 1.0, {"load_mbs": 500.0}),
+            Outcome(Task("batch", "noise/10KiB", "fast", 0, "tiny", ""), 1.0, {"load_mbs": 700.0}),
         ],
     )
+    missed = next(verdict for verdict in verdicts(results) if verdict.goal == "verified load ÷ best peer (fast)")
+    assert missed.met is False, "a peer that loads what compresses faster is not told of"
+    results = replace(results, outcomes=results.outcomes[:5])
     found = {verdict.goal: verdict for verdict in verdicts(results)}
     assert found["first save ÷ limit"].value == pytest.approx(0.8)
     assert found["first save ÷ limit"].met
@@ -296,7 +313,9 @@ def test_a_full_run_is_published_where_it_is_quoted(tmp_path: Path) -> None:
         outcome("names-flat", "", peers.OURS, 0, scan_seconds=1.5),
         outcome("metaflow", "json/4MiB", peers.DROP_IN, 0, save_mbs=700.0),
         outcome("bucket", "near/4MiB", peers.BUCKET, 0, save_mbs=70.0),
+        replace(outcome("aged", "", peers.OURS, 0, open_ratio=1.0), commit="fedcba9"),
     ]
+    outcomes[0] = replace(outcomes[0], commit="0123456")
     machine: dict[str, str | int | float] = {
         "date": "2026-11-22", "cores": 2, "processor": "one", "file_system": "ext4", "memory_gib": 8,
     }  # fmt: skip
@@ -309,6 +328,8 @@ def test_a_full_run_is_published_where_it_is_quoted(tmp_path: Path) -> None:
     assert {*pages, tmp_path / "docs/benchmarks.svg"} < set(written)
     readme_says, metaflow_says, buckets_say = (page.read_text() for page in pages)
     assert "**610** (600–620)" in readme_says
+    assert "0123456 (batch); " in readme_says
+    assert "fedcba9 (aged); " in readme_says
     assert "look-ups a second, all: 900,000.00 (goal ≥ 1e+06)" in readme_says
     assert "open that index (ms), all: 20.00 (goal ≤ 10)" in readme_says
     assert "import packhouse, beyond bare Python (ms), all: 90.00 (goal ≤ 80)" in readme_says

@@ -334,7 +334,11 @@ def test_stat_tells_what_deduplication_and_compression_did(shell: Shell) -> None
     assert sum(int(line.split("█")[-1].split()[0].replace(",", "")) for line in bars) == whole["chunks"]
     [one] = documents(shell("stat", "--json", "more"))
     assert one["size"] == len(text) + 500_000
-    assert "why not more" in shell("stat", "more").stdout.decode()
+    assert "were in no blob saved before" in shell("stat", "more").stdout.decode()
+    shell("put", "-", "--name", "noise", stdin=noise(3_000_000))
+    assert "it does not compress" in shell("stat", "noise").stdout.decode()
+    shell("put", "-", "--name", "little", stdin=b"little")
+    assert "shared whole or not at all" in shell("stat", "little").stdout.decode()
 
 
 @bucket_too

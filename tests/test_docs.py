@@ -7,10 +7,12 @@ import re
 import subprocess
 import sys
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
+from packhouse.tasks import FlowDataStore
 from scripts import errors_table
 from tests.docs_page import RUNNABLE, blocks_of
 
@@ -108,3 +110,8 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
             continue
         path, _, _anchor = target.partition("#")
         assert (page.parent / path).exists(), f"{name_of(page)} links to {target}"
+
+
+def test_the_security_page_says_who_reads_pickles() -> None:
+    default = signature(FlowDataStore).parameters["trust"].default
+    assert f'`trust="{default}"` is its default' in (ROOT / "SECURITY.md").read_text("utf-8")

@@ -40,6 +40,7 @@ def causes_in_python() -> set[str]:
     found = {each.default_kind for each in CLASSES}
     for path in (ROOT / "python/packhouse").rglob("*.py"):
         found |= set(re.findall(r'kind="([a-z-]+)"', path.read_text("utf-8")))
+        found |= set(re.findall(r'_complain\(.+, "([a-z-]+)", as_json', path.read_text("utf-8")))
         found |= set(re.findall(r'\bCase\(\s*\w+, "([a-z-]+)"', path.read_text("utf-8")))
         found |= set(re.findall(r'kind = "([a-z-]+)" if', path.read_text("utf-8")))
         found |= set(re.findall(r'kind = "[a-z-]+" if .* else "([a-z-]+)"', path.read_text("utf-8")))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
 import subprocess
 import sys
 
+import packhouse
 from benches.measure import import_ms
 
 HEAVY = {"httpx", "httpcore", "typer", "rich", "click", "aiofiles", "blake3", "numpy", "trio", "uvloop", "h11"}
@@ -31,3 +34,17 @@ def test_importing_the_package_does_not_import_its_commands() -> None:
 def test_importing_the_package_takes_no_time_to_speak_of() -> None:
     """The goal is 80 ms, which `make bench` judges; here others use the machine, and the best of three counts."""
     assert min(import_ms("packhouse", times=5) for _ in range(3)) <= 160
+
+
+def test_what_signatures_name_can_be_imported() -> None:
+    elsewhere = {"Any", "Buffer", "Iterable", "AsyncIterable", "AsyncIterator", "PathLike", "None", "BucketOptions"}
+    named: set[str] = set()
+    for each in (packhouse.open, packhouse.copy_store, packhouse.BlobStore, packhouse.Names, packhouse.LoadedBlobs):
+        members = vars(each).items() if inspect.isclass(each) else [("open", each)]
+        for name, member in members:
+            if inspect.isfunction(member) and not name.startswith("_"):
+                for annotation in inspect.get_annotations(member).values():
+                    named |= set(re.findall(r"\b[A-Z]\w+", str(annotation)))
+    assert {"Blobs", "KeyLike", "StoreOptions"} <= named
+    assert {name for name in named - elsewhere if not hasattr(packhouse, name)} == set()
+    assert named & set(packhouse.__all__)

@@ -10,7 +10,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import packhouse
 import packhouse.sync
+from packhouse.cli import cat
+from packhouse.cli.meter import Meter
 
 if TYPE_CHECKING:
     import pytest
@@ -52,3 +55,24 @@ def test_what_tells_nothing_before_its_end_shows_that_it_works() -> None:
     script = "import time\nfrom packhouse.cli.meter import Meter\nwith Meter('reading', counts=False): time.sleep({})"
     assert b"reading" in drawn_by([sys.executable, "-c", script.format(2.5)])
     assert drawn_by([sys.executable, "-c", script.format(0)]) == b""
+
+
+async def test_what_is_written_to_standard_output_is_counted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    counted: list[int] = []
+
+    class Counting(Meter):
+        def reach(self, done: int, total: int | None = None) -> None:
+            counted.append(done)
+            super().reach(done, total)
+
+    monkeypatch.setattr(cat, "Meter", Counting)
+    content = os.urandom(9_000_000)
+    async with packhouse.open(folder) as store:
+        (saved,) = await store.save_blobs([content])
+    await cat._cat(str(folder), [saved.key], None)
+    await cat._cat(str(folder), [saved.key], "5:8999999")
+    assert capsysbinary.readouterr().out == content + content[5:8_999_999]
+    assert counted.count(0) == 2
+    assert {len(content), 8_999_994} <= set(counted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
@@ -12,10 +14,11 @@ import numpy as np
 import pytest
 
 import packhouse
-from packhouse import Document
+import packhouse.sync
+from packhouse import Document, _engine
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
 
@@ -28,6 +31,15 @@ class Run:
 class Odd(Enum):
     NUMBER = float("nan")
     NOTHING = None
+
+
+@contextmanager
+def locks_held(folder: Path) -> Iterator[None]:
+    """Hold the locks of all names, as a process would that hangs."""
+    with ExitStack() as stack:
+        for lock in "0123456789abcdef":
+            fcntl.flock(stack.enter_context((folder / "locks" / lock).open("ab")), fcntl.LOCK_EX)
+        yield
 
 
 async def test_a_document_comes_back_with_its_version_and_refs(folder: Path) -> None:
@@ -167,3 +179,64 @@ async def test_a_cancelled_put_happened_or_did_not(store: packhouse.BlobStore) -
             version = await names.put(f"n{number}", number)
         found = (await names.get_many([f"n{number}"]))[0]
         assert (found is not None) == (version is not None)
+
+
+async def test_changes_that_wait_for_a_lock_hold_up_nothing_else(folder: Path) -> None:
+    async with packhouse.open(folder) as store:
+        (saved,) = await store.save_blobs([b"there"])
+        await store.names.put("there", 1)
+        async with anyio.create_task_group() as tasks:
+            with locks_held(folder), anyio.fail_after(10):
+                for number in range(70):
+                    tasks.start_soon(store.names.put, f"waits {number}", number)
+                await anyio.sleep(0.2)
+                assert await store.load(saved) == b"there"
+                assert (await store.names.get("there")).doc == 1
+                assert len(await store.save_blobs([bytes(500_000)])) == 1
+        assert len([name async for name in store.names.list("waits")]) == 70
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
+async def test_a_put_that_waits_while_the_store_is_closed_says_so(folder: Path, many: bool) -> None:
+    ended: list[packhouse.StoreClosed] = []
+
+    async def put(store: packhouse.BlobStore) -> None:
+        documents = [Document(f"n{number}", number) for number in range(5)]
+        with pytest.raises(packhouse.StoreClosed) as caught:
+            await (store.names.put_many(documents) if many else store.names.put("n", 1))
+        ended.append(caught.value)
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks, packhouse.open(folder) as store:
+            await store.names.put("there", 1)
+            with locks_held(folder):
+                tasks.start_soon(put, store)
+                await anyio.sleep(0.2)
+                await store.__aexit__(None, None, None)
+    assert len(ended) == 1
+
+
+async def test_a_document_that_is_not_json_is_named_and_the_others_are_read(store: packhouse.BlobStore) -> None:
+    await store.names.put("sound", 1)
+    engine = store._opened().names()
+    engine.apply([("odd", b"\xff{", [], "always")], _engine.Cancel())
+    for call in (store.names.get("odd"), store.names.get_many(["sound", "odd"])):
+        with pytest.raises(packhouse.CorruptBlob, match="the document of 'odd' is not JSON"):
+            await call
+    assert [name async for name in store.names.list()] == ["odd", "sound"]
+    assert (await store.names.get("sound")).doc == 1
+
+
+def test_one_name_is_not_taken_for_many(folder: Path) -> None:
+    with packhouse.sync.open(folder) as store:
+        store.names.put_many([Document(name, 1) for name in "runs"])
+        for call in (store.names.delete_many, store.names.get_many):
+            with pytest.raises(packhouse.InvalidInput, match="not one str: 'runs'"):
+                call("runs")
+        assert list(store.names.list()) == ["n", "r", "s", "u"]
+
+
+async def test_one_name_is_not_taken_for_many_with_await_either(store: packhouse.BlobStore) -> None:
+    for call in (store.names.delete_many, store.names.get_many):
+        with pytest.raises(packhouse.InvalidInput, match="not one str"):
+            await call("runs")

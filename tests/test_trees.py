@@ -6,13 +6,16 @@ import errno
 import os
 import stat
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import packhouse
-from packhouse.trees import HEADER, saving
+from packhouse.trees import HEADER, decode_entry, saving
+
+_DEEP = 1_200
 
 
 def shape(root: Path) -> dict[str, tuple[str, int, bytes | str]]:
@@ -87,6 +90,43 @@ async def test_a_tree_of_empty_files_and_folders_is_not_held_whole(
     assert 0 < most <= 64
     await store.restore_tree(whole, tmp_path / "again")
     assert shape(tmp_path / "again") == shape(root)
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder so deep that nothing which recurses comes to its end."""
+    root = tmp_path / "deep"
+    root.mkdir()
+    back = os.open(".", os.O_RDONLY)
+    os.chdir(root)
+    for _ in range(_DEEP):
+        Path("d").mkdir()
+        os.chdir("d")
+    Path("file").write_bytes(b"at the end")
+    yield root
+    Path("file").unlink()
+    for _ in range(_DEEP):
+        os.chdir("..")
+        Path("d").rmdir()
+    os.fchdir(back)
+    os.close(back)
+
+
+async def test_a_very_deep_folder_is_saved(store: packhouse.BlobStore, deep: Path) -> None:
+    saved = await store.save_tree(deep)
+    lines = (await store.load(saved)).splitlines()
+    assert len(lines) == 1 + _DEEP + 1
+    assert decode_entry(lines[-1], saved.key).parts == ("d",) * _DEEP + ("file",)
+
+
+async def test_a_folder_that_was_there_keeps_its_permissions(store: packhouse.BlobStore, tmp_path: Path) -> None:
+    lines = b'{"path":"new","type":"dir","mode":457}\n{"path":"old","type":"dir","mode":511}\n'
+    (tree,) = await store.save_blobs([HEADER + lines])
+    (tmp_path / "out" / "old").mkdir(parents=True)
+    (tmp_path / "out" / "old").chmod(0o700)
+    await store.restore_tree(tree, tmp_path / "out")
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "out").iterdir()}
+    assert modes == {"old": 0o700, "new": 0o711}
 
 
 async def test_an_empty_folder_comes_back(store: packhouse.BlobStore, tmp_path: Path) -> None:

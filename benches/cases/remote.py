@@ -133,6 +133,20 @@ async def tune(peer: BucketPeer, shape: Shape) -> None:
             peer.in_flight = before
 
 
+async def tune_loads(peer: BucketPeer, keys: Sequence[str]) -> None:
+    """Load some of what is there once for each concurrency that its user may choose, and keep what loads fastest."""
+    few = keys[: min(256, max(4, len(keys) // 10))]
+    spent: dict[int, float] = {}
+    for in_flight in [tried for tried in peer.tried if tried <= len(few)] or peer.tried[:1]:
+        peer.in_flight = in_flight
+        await peer.open()
+        with lap() as loading:
+            await aside(peer, peer.load(few, lambda _blob: None))
+        await peer.close()
+        spent[in_flight] = loading.seconds
+    peer.in_flight = min(spent, key=spent.__getitem__)
+
+
 class Meter:
     """Measures an open peer's calls: speed, requests, CPU, memory, and how long the event loop is held up.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from benches import data, peers
 from benches.cases.contract import Case, Metrics, Setting
-from benches.cases.remote import Meter, certificates, load_columns, serving
+from benches.cases.remote import Meter, certificates, load_columns, serving, tune_loads
 from benches.peers.buckets import BucketPeer, Place
 from tests.servers.nginx import list_bucket, nginx
 
@@ -26,6 +26,7 @@ async def run(peer_class: type[Peer], setting: Setting) -> Metrics:
     trusted, own = certificates(setting.folder) if where == "tls" else (None, None)
     with serving(), nginx(folder.parent, own) as endpoint:
         peer.place = Place(endpoint, "bucket", ca=None if trusted is None else str(trusted))
+        await tune_loads(peer, keys)
         meter = Meter(peer)
         for _ in range(2):
             await peer.open()

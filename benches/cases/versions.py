@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from benches import data, disk
+from benches.cases.batch_limits import read_fresh
 from benches.cases.contract import Case, Column, Metrics, Setting
 from benches.measure import lap, megabytes_a_second
 from benches.peers.contract import Peer, let_go
@@ -89,7 +90,7 @@ async def limit(setting: Setting) -> Metrics:
     try:
         for _ in range(3):
             with lap() as load:
-                read = len(os.pread(descriptor, len(blob), 0))
+                read = read_fresh(descriptor, len(blob), 0)
             loads.append(megabytes_a_second(read, load.seconds))
     finally:
         os.close(descriptor)

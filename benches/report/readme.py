@@ -61,9 +61,23 @@ def markdown(results: Results, judged: Results) -> str:
     note = " A peer's save counts with the sync it needs to be durable; its load verifies nothing, or a CRC."
     rounds = 1 + max((outcome.task.round for outcome in results.outcomes), default=0)
     often = "one round" if rounds == 1 else f"medians (lowest–highest) of at most {rounds} rounds"
-    where = f"{told.get('date')}; processor, cores, GiB, file system: {kind}"
+    commits = _commits(results)
+    where = f"{commits}{told.get('date')}; processor, cores, GiB, file system: {kind}"
     lines += ["", f"Scale `{results.scale}`, {often}, {where}.{note if results.variants('batch') else ''}"]
     return "\n".join(lines) + "\n"
+
+
+def _commits(results: Results) -> str:
+    """Say of which commit the figures are; of several, which cases are of which."""
+    of: dict[str, dict[str, None]] = {}
+    for outcome in results.outcomes:
+        of.setdefault(outcome.commit, {})[outcome.task.case] = None
+    if set(of) <= {""}:
+        return ""
+    if len(of) == 1:
+        return f"commit {next(iter(of))}, "
+    said = (f"{commit or 'unknown'} ({', '.join(names)})" for commit, names in of.items())
+    return f"commits {'; '.join(said)}; "
 
 
 def _cell(results: Results, variant: str, metric: str, limit: str) -> str:

@@ -30,40 +30,52 @@ from packhouse.errors import (
 )
 
 if TYPE_CHECKING:
-    from packhouse.blobs.loading import LoadedBlobs
+    from packhouse.blobs.caching import CacheDir
+    from packhouse.blobs.loading import KeysToLoad, LoadedBlobs, Missing
     from packhouse.blobs.opening import open_store as open  # noqa: A004 - packhouse.open is the door
-    from packhouse.blobs.options import StoreOptions
-    from packhouse.blobs.progress import Progress
+    from packhouse.blobs.options import Mode, StoreOptions
+    from packhouse.blobs.progress import Progress, ProgressCallback
     from packhouse.blobs.reader import BlobReader
-    from packhouse.blobs.records import KeyWithLocator, LoadedBlob, SavedBlob
-    from packhouse.blobs.saving import Saving
+    from packhouse.blobs.records import KeyLike, KeyWithLocator, LoadedBlob, SavedBlob
+    from packhouse.blobs.saving import Blobs, Saving
+    from packhouse.blobs.sources import BlobSource
     from packhouse.blobs.stats import StoreStats
     from packhouse.blobs.store import BlobStore
     from packhouse.blobs.survey import BlobAnatomy, StoredBlob, StoreSurvey
     from packhouse.blobs.verifying import Finding, VerifyReport
     from packhouse.copying import Copied, copy_store
     from packhouse.names import Document, NamedDocument, Names
+    from packhouse.names.listing import NameList
 
 __all__ = [
     "BlobAnatomy",
     "BlobNotFound",
     "BlobReader",
+    "BlobSource",
     "BlobStore",
+    "Blobs",
+    "CacheDir",
     "CommitUncertain",
     "Copied",
     "CorruptBlob",
     "Document",
     "Finding",
     "InvalidInput",
+    "KeyLike",
     "KeyWithLocator",
+    "KeysToLoad",
     "LoadedBlob",
     "LoadedBlobs",
+    "Missing",
+    "Mode",
     "NameConflict",
+    "NameList",
     "NameNotFound",
     "NamedDocument",
     "Names",
     "PackhouseError",
     "Progress",
+    "ProgressCallback",
     "ReadOnlyStore",
     "SavedBlob",
     "Saving",
@@ -81,19 +93,22 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "blobs.loading": ("LoadedBlobs",),
+    "blobs.caching": ("CacheDir",),
+    "blobs.loading": ("KeysToLoad", "LoadedBlobs", "Missing"),
     "blobs.opening": ("open",),
-    "blobs.options": ("StoreOptions",),
-    "blobs.progress": ("Progress",),
+    "blobs.options": ("Mode", "StoreOptions"),
+    "blobs.progress": ("Progress", "ProgressCallback"),
     "blobs.reader": ("BlobReader",),
-    "blobs.records": ("KeyWithLocator", "LoadedBlob", "SavedBlob"),
-    "blobs.saving": ("Saving",),
+    "blobs.records": ("KeyLike", "KeyWithLocator", "LoadedBlob", "SavedBlob"),
+    "blobs.saving": ("Blobs", "Saving"),
+    "blobs.sources": ("BlobSource",),
     "blobs.stats": ("StoreStats",),
     "blobs.store": ("BlobStore",),
     "blobs.survey": ("BlobAnatomy", "StoreSurvey", "StoredBlob"),
     "blobs.verifying": ("Finding", "VerifyReport"),
     "copying": ("Copied", "copy_store"),
     "names": ("Document", "NamedDocument", "Names"),
+    "names.listing": ("NameList",),
 }
 """Imported when first asked for, so that what needs only a part, a task of Metaflow's for instance, starts fast."""
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

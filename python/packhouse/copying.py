@@ -13,8 +13,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import anyio
-
 from packhouse._engine import Cancel
 from packhouse.blobs import survey
 from packhouse.blobs.opening import core_of
@@ -23,6 +21,7 @@ from packhouse.blobs.saving import Saving, save_all
 from packhouse.errors import BlobNotFound, CorruptBlob, InvalidInput
 from packhouse.names import Document, NamedDocument
 from packhouse.names.documents import encode
+from packhouse.together import together
 
 if TYPE_CHECKING:
     from packhouse.blobs.core import Core
@@ -224,22 +223,12 @@ class _Copying:
 
     async def _stream(self, keys: Sequence[str]) -> None:
         """Copy large blobs, a few side by side, each in a commit that those beside it share."""
-        left = iter(keys)
-        failed: list[Exception] = []
 
-        async def work() -> None:
-            try:
-                for key in left:
-                    await self._stream_one(key)
-            except Exception as error:  # noqa: BLE001 - raised below, not wrapped in a group
-                failed.append(error)
-                tasks.cancel_scope.cancel()
+        async def left() -> AsyncIterator[str]:
+            for key in keys:
+                yield key
 
-        async with anyio.create_task_group() as tasks:
-            for _ in range(min(_STREAMS, len(keys))):
-                tasks.start_soon(work)
-        if failed:
-            raise failed[0]
+        await together(left(), self._stream_one, _STREAMS)
 
     async def _stream_one(self, key: str) -> None:
         try:

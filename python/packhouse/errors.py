@@ -84,12 +84,13 @@ class CorruptBlob(PackhouseError, OSError):
 
 
 class CommitUncertain(PackhouseError, OSError):
-    """The commit was issued, but whether it is durable cannot be known: ask `store.committed(batch_id)` later.
+    """A write was issued, but whether it had its effect, durably, cannot be known.
 
-    Saving the same blobs again is always safe.
+    Of a batch ask `store.committed(batch_id)` later; saving the same blobs again is always safe. What became of a name
+    tells reading it.
 
     Attributes:
-        batch_id: the batch, 32 lower-case hex digits.
+        batch_id: the batch, 32 lower-case hex digits; empty where it was a name, or an object, that was written.
     """
 
     default_kind = "commit-uncertain"
@@ -169,7 +170,7 @@ CorruptBlob
   condemned | Packs were condemned faster than a commit could copy out of them. | Save again when the collector is done.
   damage-name | A file in `damage/` has no name of a damage note. | Remove the file if it is not the store's.
   entry | An index entry is damaged. | Run `packhouse verify`; save the blob again.
-  envelope | The file of a named document is damaged. | Put the document again.
+  envelope | The file of a named document is damaged, or what it holds is not JSON. | Put the document again.
   frame | A frame's header and its index entry do not agree. | Save the blob again.
   frame-header | The header of a stored chunk is damaged. | Save the blob again.
   frame-payload | The stored bytes of a chunk do not match their checksum. | Save the blob again.
@@ -202,7 +203,7 @@ CommitUncertain
   put-uncertain | The answer to a conditional write of an object was lost. | Read the object and decide anew.
   after-publish | Publishing the commit was issued, then something failed. | Ask `committed(batch_id)`, or save again.
   commit-uncertain | The commit was issued and its outcome is not known. | Ask `committed(batch_id)`, or save again.
-  name-uncertain | A document was written, but may be gone after a power loss. | Read it, and put it again if need be.
+  name-uncertain | A document was written; it, or a blob it names, may be lost. | Read it, and put it again if need be.
   refs-lost | A document was written, but a blob that it names went meanwhile. | Save the blob, put the document again.
 InvalidInput
   artifact-name | The name of an artifact is no text that UTF-8 can say. | Name it by a `str`.
@@ -211,7 +212,7 @@ InvalidInput
   batch | The batch is committed or withdrawn already. | Begin another.
   batch-id | Not the id of a batch: 32 lower-case hex digits. | Use the `batch_id` of a `CommitUncertain`.
   buffer | A buffer that is read-only, not contiguous or too small. | Hand in a writable one of the blob's size.
-  chunk-sizes | Chunk sizes that cannot be. | Choose an average between 1 KiB and 4 MiB.
+  chunk-sizes | Chunk sizes that cannot be. | Choose an average between 256 bytes and 2 MiB.
   document | A document that is not JSON. | Hand in what JSON can say: dicts, lists, text, numbers.
   encoding | The bytes of an artifact are not of the form that its record says. | Save it again.
   empty-document | A document without a byte. | Put one of at least a byte.
@@ -229,6 +230,7 @@ InvalidInput
   not-a-key | Not a key: a `str` of 64 lower-case hex digits. | Use the `key` of a `SavedBlob`, or what `b3sum` prints.
   open-stream | A batch was committed while a blob of it was still being written. | Please report it: this is a bug.
   option | An option that cannot be. | The message says which and why.
+  other-loop | A store was used on another event loop than the one that opened it. | Open another handle there.
   own-thread | A sync store was called from its own thread, by a callback for instance. | Call it from another thread.
   random | The operating system has no random bytes to give. | Look at the machine: this should not happen.
   range | A range or position that is not within the blob. | Ask `size(key)` first.
@@ -240,14 +242,13 @@ InvalidInput
   tree-item | Something in a folder that is neither file, folder nor link. | Remove it.
   unpicklable | An artifact cannot be pickled. | The message names it and says why.
   untrusted | A pickle was to be loaded where pickles are refused. | `trust="pickle"`, if you trust all writers.
-  url | A URL that this version cannot open. | Use a path, `file:///path` or `memory://`.
+  url | A URL that this version cannot open. | Use a path, `file:///path`, `s3://…`, `gs://…`, `az://…` or `memory://`.
   version | Not the version of a document. | Use what `get` or `put` returned.
 StoreNotFound
   no-bucket | There is no such bucket. | Create it, or check its name and the endpoint.
   no-store | There is no store here, and none was to be made. | Check the path; open it with `create=True`.
   not-a-store | What is here is no store. | Check the path.
   not-empty | A store was to be made in a folder that holds other things. | Choose an empty folder.
-  shared-file-system | The folder is on a network or user-space file system. | Use a local disk, or `shared=True`.
 UnsupportedStore
   conditional-writes | The service has no conditional writes. | Use another, or no names.
   list-after-put | The service does not list what was just put. | Use another, or none of its caches.
@@ -259,6 +260,7 @@ UnsupportedStore
   group | What is stored has its bytes grouped in a way that this version does not know. | Use a newer version.
   newer-format | The store is of a newer format. | Use a newer version.
   serializer | No serializer here reads an artifact's encoding. | Register the one that wrote it.
+  shared-file-system | The folder is on a network or user-space file system. | Use a local disk, or `shared=True`.
   reader-feature | Reading the store needs a feature that this version lacks. | Use a newer version.
   unsupported | The store needs something that this version lacks. | Use a newer version.
   writer-feature | Writing to the store needs a feature that this version lacks. | Use a newer version, or `mode="r"`.
@@ -310,6 +312,7 @@ StoreClosed
   closed | The handle is not open, or was closed meanwhile. | Use it within `async with packhouse.open(...)`.
   forked | The handle was inherited by a forked process. | Open the store anew in the child.
 PackhouseError
+  interrupted | A command was interrupted, by Ctrl-C for instance. | What was printed is durable; run it again.
   cancelled | Native work was stopped. | None: the caller's own cancellation is what is raised.
 """
 

@@ -1,4 +1,4 @@
-"""The one module that opens users' own files: sources that are saved, and files that are restored.
+"""Users' own files: sources that are saved, and folders that are restored.
 
 Everything here blocks: it is called in worker threads. The store's own files are the engine's alone.
 """
@@ -6,25 +6,67 @@ Everything here blocks: it is called in worker threads. The store's own files ar
 from __future__ import annotations
 
 import os
+import select
 import stat
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 from io import FileIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from packhouse.errors import PackhouseError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from typing_extensions import Buffer
 
-__all__ = ["PIECE", "Folder", "PathSource"]
+__all__ = ["PIECE", "Folder", "PathSource", "Stopped", "go_on", "may_wait", "never", "wait_readable"]
 
 PIECE = 8 << 20
 """Bytes that are read or written at once, at most."""
 
+Stopped: TypeAlias = Callable[[], bool]
+"""Tells whether what is being done is to stop, because it was cancelled or the store closed."""
+
+_LOOK_MS = 50
+"""Milliseconds after which a wait looks whether it is to stop."""
+# Elsewhere one that is opened so, and that nobody writes yet, looks like one at its end.
+_PATIENT_PIPES = sys.platform == "linux"
+
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def never() -> bool:
+    """Tell that there is nothing that could stop it."""
+    return False
+
+
+def go_on(stopped: Stopped) -> None:
+    """Go on unless it is to stop.
+
+    Raises:
+        PackhouseError: it is (kind `cancelled`).
+    """
+    if stopped():
+        raise PackhouseError("the operation was cancelled", kind="cancelled")
+
+
+def may_wait(fd: int) -> bool:
+    """Tell whether a read may wait for somebody: of a pipe, a socket or a terminal."""
+    mode = os.fstat(fd).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(fd)
+
+
+def wait_readable(fd: int, stopped: Stopped) -> None:
+    """Wait until a read would give bytes, or the end; a read itself could not be woken.
+
+    Raises:
+        PackhouseError: it is to stop (kind `cancelled`).
+    """
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    while not poll.poll(_LOOK_MS):
+        go_on(stopped)
 
 
 class PathSource:
@@ -37,12 +79,12 @@ class PathSource:
         size: bytes of the file, where its owner has asked already.
     """
 
-    __slots__ = ("_before", "_file", "_flags", "_path", "_read", "_what", "size")
+    __slots__ = ("_before", "_file", "_follow", "_path", "_read", "_what", "size")
 
     def __init__(self, path: str | bytes, what: str, *, follow: bool = True, size: int | None = None) -> None:
         self._path = path
         self.size = size
-        self._flags = os.O_RDONLY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+        self._follow = follow
         self._what = what
         self._file: FileIO | None = None
         self._before: os.stat_result | None = None
@@ -51,20 +93,30 @@ class PathSource:
     def __fspath__(self) -> str:
         return os.fsdecode(self._path)
 
-    def piece(self) -> bytes:
+    def piece(self, stopped: Stopped = never, /) -> bytes:
         """Read the next bytes, at most `PIECE`; b"" at the end.
 
+        Args:
+            stopped: ends the wait for whoever writes into a pipe.
+
         Raises:
+            PackhouseError: it was stopped (kind `cancelled`).
             StorageError: it cannot be read, or it changed since its first piece was read.
         """
         try:
             if self._file is None or self._before is None:
-                self._file = FileIO(self._path, opener=lambda path, _: os.open(path, self._flags))
+                flags = self._flags()
+                self._file = FileIO(self._path, opener=lambda path, _: os.open(path, flags))
                 self._before = os.fstat(self._file.fileno())
             # Files of /proc and the like say nothing about their size and have no blocks.
             sized = stat.S_ISREG(self._before.st_mode) and self._before.st_blocks > 0
             left = self._before.st_size - self._read if sized else PIECE
-            piece = self._file.read(min(PIECE, max(left, 0) + 1)) or b""
+            if not stat.S_ISREG(self._before.st_mode):
+                wait_readable(self._file.fileno(), stopped)
+            piece = self._file.read(min(PIECE, max(left, 0) + 1))
+            while piece is None:  # somebody else has taken what was there
+                wait_readable(self._file.fileno(), stopped)
+                piece = self._file.read(PIECE)
             self._read += len(piece)
             if not piece or len(piece) > left:
                 self._check_unchanged(self._before, os.fstat(self._file.fileno()))
@@ -76,6 +128,14 @@ class PathSource:
         """Close the file, whether it was read to the end or not."""
         if self._file is not None:
             self._file.close()
+
+    def _flags(self) -> int:
+        """Return how to open it: a pipe that nobody writes yet would keep the thread that opens it."""
+        flags = os.O_RDONLY | os.O_CLOEXEC | (0 if self._follow else os.O_NOFOLLOW)
+        if _PATIENT_PIPES and not self.size:  # of a pipe there is no size
+            status = os.stat(self._path, follow_symlinks=self._follow)  # noqa: PTH116 - os paths may hold any bytes
+            flags |= os.O_NONBLOCK if stat.S_ISFIFO(status.st_mode) else 0
+        return flags
 
     def _check_unchanged(self, before: os.stat_result, after: os.stat_result) -> None:
         if not stat.S_ISREG(before.st_mode):
@@ -103,11 +163,13 @@ class Folder:
     Every name is one part of a path: never empty, `.`, `..`, or with a slash.
     """
 
-    __slots__ = ("_fd", "shown")
+    __slots__ = ("_fd", "made", "shown")
 
-    def __init__(self, fd: int, shown: str) -> None:
+    def __init__(self, fd: int, shown: str, *, made: bool = False) -> None:
         self._fd = fd
         self.shown = shown
+        self.made = made
+        """Whether it was not there before."""
 
     @classmethod
     def make(cls, path: str) -> Folder:
@@ -122,9 +184,11 @@ class Folder:
         """Open a folder in this one, making it if there is none."""
         shown = self._shown(name)
         try:
+            made = False
             with suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=self._fd)
-            return Folder(os.open(name, _FOLDER, dir_fd=self._fd), shown)
+                made = True
+            return Folder(os.open(name, _FOLDER, dir_fd=self._fd), shown, made=made)
         except OSError as error:
             raise _restore_failed(shown, error) from error
 

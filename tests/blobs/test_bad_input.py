@@ -149,11 +149,11 @@ async def test_a_file_that_changes_while_it_is_saved_leaves_nothing(
     pieces: Counter[str] = Counter()
     read = packhouse.files.PathSource.piece
 
-    def reading(source: packhouse.files.PathSource) -> bytes:
+    def reading(source: packhouse.files.PathSource, stopped: packhouse.files.Stopped) -> bytes:
         pieces["read"] += 1
         if pieces["read"] == 3:
             change(file)
-        return read(source)
+        return read(source, stopped)
 
     async with packhouse.open(folder) as store:
         await store.save_blobs([b"something there"])
@@ -281,3 +281,15 @@ def test_a_store_without_the_right_to_write_is_read_and_not_touched() -> None:
         before = _everything(place)
         assert _as_nobody(look) == ["mode", "mode", "permission", "permission"]
         assert _everything(place) == before
+
+
+def test_averages_of_chunks_are_taken_within_the_bounds_that_are_told(tmp_path: Path) -> None:
+    for average in (255, 4 << 20):
+        with pytest.raises(packhouse.InvalidInput) as raised:
+            packhouse.sync.open(tmp_path / str(average), options=packhouse.StoreOptions(chunk_average=average))
+        assert raised.value.kind == "chunk-sizes"
+    for average in (256, 2 << 20):
+        options = packhouse.StoreOptions(chunk_average=average)
+        with packhouse.sync.open(tmp_path / str(average), options=options) as store:
+            (saved,) = store.save_blobs([PIECE])
+            assert store.load(saved) == PIECE

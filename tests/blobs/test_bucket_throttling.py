@@ -80,5 +80,7 @@ async def test_a_name_that_is_refused_is_known_not_to_be_put(
 async def test_a_name_that_somebody_failed_to_put_is_in_doubt(status: int, anyio_backend: str) -> None:
     with hostile(throttling(status, b"", 60)) as server:
         async with packhouse.open("s3://bucket/p", options=patient(server, 1)) as store:
-            with pytest.raises(packhouse.CommitUncertain):  # a proxy says so, too, that has lost the service's answer
+            # A proxy says so, too, that has lost the service's answer.
+            with pytest.raises(packhouse.CommitUncertain) as caught:
                 await store.names.put("name", 1)
+            assert (caught.value.kind, caught.value.batch_id) == ("name-uncertain", "")

@@ -19,7 +19,7 @@ from blake3 import blake3
 import packhouse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
 
@@ -262,9 +262,10 @@ async def test_a_pending_cancel_is_not_taken_back(folder: Path, anyio_backend: o
 
     async with packhouse.open(folder) as store:
         await store.save_blobs([b"warm"])
-        for number in range(100):
+        met = 0
+        for number in range(200):
             task = asyncio.ensure_future(save(store, str(number).encode()))
-            await asyncio.sleep(0.00005 * number)
+            await asyncio.sleep(0.00005 * (number % 100))
             pending = not task.done()
             task.cancel()
             count = len(seen)
@@ -272,6 +273,8 @@ async def test_a_pending_cancel_is_not_taken_back(folder: Path, anyio_backend: o
                 await asyncio.wait([task])
             if pending and len(seen) > count:
                 assert seen[-1] == 1
+                met += 1
+        assert met, "no cancellation met a commit on its way"
 
 
 async def test_one_cancelled_save_does_not_touch_the_others(folder: Path) -> None:
@@ -338,6 +341,33 @@ async def test_closing_the_store_ends_what_other_tasks_do_with_it(folder: Path) 
             await anyio.sleep(0.2)
     assert len(outcomes) == 6
     assert not list((folder / "writers").iterdir())
+
+
+async def test_a_load_over_async_keys_does_not_end_as_if_complete_when_the_store_is_closed(folder: Path) -> None:
+    loaded: list[bytes] = []
+    begun = anyio.Event()
+
+    async def keys() -> AsyncIterator[packhouse.SavedBlob]:
+        yield saved[0]
+        await anyio.sleep_forever()
+
+    async def load(store: packhouse.BlobStore) -> None:
+        blobs = store.load_blobs(keys())
+        loaded.append((await anext(blobs)).data)
+        begun.set()
+        with pytest.raises(packhouse.StoreClosed):
+            await anext(blobs)
+        loaded.append(b"closed")
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks, packhouse.open(folder) as store:
+            saved = await store.save_blobs([b"first", b"second"])
+            tasks.start_soon(load, store)
+            await begun.wait()
+            unread = store.load_blobs(keys())
+        with pytest.raises(packhouse.StoreClosed):
+            [blob async for blob in unread]
+    assert loaded == [b"first", b"closed"]
 
 
 async def test_a_load_that_nobody_iterates_any_more_stops(folder: Path) -> None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from blake3 import blake3
 
 import packhouse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Iterator
     from pathlib import Path
 
 
@@ -224,6 +225,36 @@ async def test_checking_reads_what_is_deduplicated_against(folder: Path) -> None
         (blob,) = await store.save_blobs([data], check=True)
         assert not blob.existed
         assert await store.load(blob) == data
+
+
+async def test_a_store_that_is_used_on_another_event_loop_refuses(folder: Path) -> None:
+    async with packhouse.open(folder) as store:
+        (saved, _) = await store.save_blobs([b"here", b"there"])
+        half_read = store.load_blobs([saved, saved])
+        await anext(half_read)
+
+        async def elsewhere() -> int:
+            async def all_of(blobs: AsyncIterator[packhouse.LoadedBlob]) -> object:
+                return [blob async for blob in blobs]
+
+            calls: list[Awaitable[object]] = [
+                store.load(saved),
+                store.save_blobs([b"tiny"]),
+                store.save_blobs([bytes(1 << 20)]),
+                store.names.put("name", 1),
+                all_of(store.load_blobs([saved])),
+                store.__aexit__(None, None, None),
+            ]
+            for call in calls:
+                with anyio.fail_after(10), pytest.raises(packhouse.InvalidInput, match="another event loop") as caught:
+                    await call
+                assert caught.value.kind == "other-loop"
+            return len(calls)
+
+        assert await anyio.to_thread.run_sync(anyio.run, elsewhere) == 6
+        assert [blob.data async for blob in half_read] == [b"here"]
+        assert await store.load(saved) == b"here"
+        assert not await store.contains(blake3(b"tiny").hexdigest())
 
 
 async def test_a_handle_pickles_as_url_and_options(folder: Path) -> None:

@@ -166,26 +166,6 @@ async def test_thousands_of_blobs_keep_their_order(store: packhouse.BlobStore) -
     assert unordered == {key_of(blob): blob for blob in blobs}
 
 
-async def test_a_missing_blob_is_named_or_skipped(store: packhouse.BlobStore) -> None:
-    saved = await store.save_blobs([b"a", b"b"])
-    keys = [saved[0].key, "0" * 64, saved[1].key]
-    with pytest.raises(packhouse.BlobNotFound, match=r"0{64}") as caught:
-        [blob async for blob in store.load_blobs(keys)]
-    assert caught.value.keys == ("0" * 64,)
-    assert isinstance(caught.value, KeyError)
-    assert [blob.data async for blob in store.load_blobs(keys, missing="skip")] == [b"a", b"b"]
-    for call in (
-        store.load("0" * 64),
-        store.load_range("0" * 64, 0, 0),
-        store.size("0" * 64),
-        store.open_read("0" * 64),
-    ):
-        with pytest.raises(packhouse.BlobNotFound, match=r"0{64}"):
-            await call
-    assert not await store.contains("0" * 64)
-    assert await store.contains(saved[0])
-
-
 async def test_parts_of_a_blob(store: packhouse.BlobStore) -> None:
     data = os.urandom(12_000_000)
     (blob,) = await store.save_blobs([data])

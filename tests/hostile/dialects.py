@@ -235,6 +235,18 @@ async def a_list_of_google_with_nonsense(case: Case) -> None:
     await case.refused(_listed(case), "bad-answer")
 
 
+def _no_list(talk: Talk) -> None:
+    for items in (b"5", b"null", b'{"a": 1}'):
+        if talk.request() is not None:
+            talk.send(answer(200, b'{"items": ' + items + b"}"))
+
+
+@behaviour(_no_list, "gs")
+async def a_list_of_google_that_is_none(case: Case) -> None:
+    for _ in range(3):
+        await case.refused(_listed(case), "bad-answer")
+
+
 @behaviour(always(answer(200, b"[" * 1_000_000)), "gs")
 async def json_without_a_bottom(case: Case) -> None:
     await case.refused(_listed(case), "bad-answer")

@@ -17,18 +17,24 @@ async def a_body_cut_short(case: Case) -> None:
     await case.refused(case.read(), *LOST)
 
 
+WHOLE = answer(200, b"0123456789", date="", etag="")
+
+
 def _cut_anywhere(talk: Talk) -> None:
-    whole = answer(200, b"0123456789", date="", etag="")
     for _ in talk.requests():
-        talk.send(whole[: talk.number % len(whole)])
+        cut = talk.number % len(WHOLE)
+        with talk.server.lock:
+            talk.server.told.setdefault("cuts", set()).add(cut)
+        talk.send(WHOLE[:cut])
         return
 
 
 @behaviour(_cut_anywhere)
 async def an_answer_cut_at_any_byte(case: Case) -> None:
     async with anyio.create_task_group() as tasks:
-        for _ in range(22):
+        for _ in range(25):  # three tries each
             tasks.start_soon(case.refused, case.read(), *LOST)
+    assert case.server.told["cuts"] == set(range(len(WHOLE)))
 
 
 def _drip(talk: Talk) -> None:
@@ -55,6 +61,35 @@ async def a_body_that_drips(case: Case) -> None:
 def _silent(talk: Talk) -> None:
     for _ in talk.requests():
         talk.stall()
+
+
+NEVER = "Mon, 01 Jan 99999999999 00:00:00 GMT"
+
+
+@behaviour(always(answer(200, BODY, date=NEVER, last_modified=NEVER)))
+async def a_date_beyond_all_time(case: Case) -> None:
+    assert await case.read() == BODY
+
+
+_ENTRY = "<Contents><Key>{}</Key><Size>{}</Size><LastModified>2026-01-01T00:00:00Z</LastModified></Contents>"
+
+
+def _list_of(key: str, size: str) -> bytes:
+    said = f"<EncodingType>url</EncodingType>{_ENTRY.format(key, size)}"
+    return answer(200, f"<ListBucketResult>{said}</ListBucketResult>".encode())
+
+
+@behaviour(always(_list_of("a", "-5")), "s3")
+async def a_size_below_nothing(case: Case) -> None:
+    async def names() -> list[str]:
+        return [info.name async for info in case.store.list()]
+
+    await case.refused(names(), "bad-answer")
+
+
+@behaviour(always(_list_of("documents/a+", "5")), "s3")
+async def a_plus_that_stands_for_itself(case: Case) -> None:
+    assert [info.name async for info in case.store.list("documents/")] == ["documents/a+"]
 
 
 @behaviour(_silent)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +65,60 @@ def test_verify_tells_of_records_that_cannot_be_read(tmp_path: Path) -> None:
     assert "unreadable: ./Flow/1/start/1/0.data.json" in said
     assert "nothing is wrong" not in said
     assert json.loads(_run(tmp_path, "verify", ".", "--json", code=4).splitlines()[0])["unreadable"]
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["beside another flow", "alone"])
+def test_a_flow_whose_data_folder_is_gone_is_told(tmp_path: Path, alone: bool) -> None:
+    [key] = save(ours(tmp_path), [b"lost"])
+    record = tmp_path / "Flow" / "1" / "start" / "1" / "0.data.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"objects": {"wanted": key}}))
+    if not alone:
+        (tmp_path / "Other" / "data").mkdir(parents=True)
+    assert "nothing is wrong" in _run(tmp_path, "verify", ".")
+    shutil.rmtree(tmp_path / "Flow" / "data")
+    said = _run(tmp_path, "verify", ".", code=4)
+    assert f"missing: ./Flow/data/{key[:2]}/{key}" in said
+    assert "hurts Flow/1/start/1 attempt 0: wanted" in said
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
+def test_verify_tells_of_runs_that_it_may_not_read(tmp_path: Path) -> None:
+    save(ours(tmp_path), [b"sound"])
+    run = tmp_path / "Flow" / "17"
+    run.mkdir(mode=0)
+    try:
+        assert "unreadable: ./Flow/17" in _run(tmp_path, "verify", ".", code=4)
+    finally:
+        run.chmod(0o700)
+
+
+def _opened(pid: int) -> set[str]:
+    found = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(str(link.readlink()))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="what a process has open is told by Linux alone")
+def test_an_interrupted_verify_ends_at_once(tmp_path: Path) -> None:
+    large = file_of(tmp_path, "ab" * 20)
+    large.parent.mkdir(parents=True)
+    large.touch()
+    os.truncate(large, 64 << 30)  # a hole: a minute to read, nothing to keep
+    verifying = subprocess.Popen([COMMAND, "metaflow", "verify", "."], cwd=tmp_path, stderr=subprocess.PIPE)
+    try:
+        while str(large) not in _opened(verifying.pid):
+            assert verifying.poll() is None
+            time.sleep(0.05)
+        verifying.send_signal(signal.SIGINT)
+        said = verifying.communicate(timeout=10)[1].decode()
+    finally:
+        verifying.kill()
+    assert verifying.returncode == 130, said
+    assert "interrupted" in said
+    assert "Traceback" not in said
 
 
 def test_verify_refuses_a_folder_without_a_datastore(tmp_path: Path) -> None:

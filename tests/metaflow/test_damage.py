@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from metaflow.exception import MetaflowException
 
+from packhouse.compat.metaflow.folder import GzipFolder, Read
 from packhouse.compat.metaflow.verify import verify_datastore
+from packhouse.errors import StorageError
 from tests.metaflow.stores import MIB, STRIKES, file_of, load, numbers, ours, right_or_refused, save, stock
 
 FLIPS = 4_000
@@ -75,18 +79,65 @@ def test_a_flipped_bit_is_healed_once_it_was_noticed(
     assert not list((tmp_path / "Flow/data").glob("damage/*"))
 
 
-@pytest.mark.parametrize("raw", [False, True], ids=["gzip", "raw"])
+def _emptied(meta: Path) -> None:
+    meta.write_bytes(b"")
+
+
+def _contradicted(meta: Path) -> None:
+    told = json.loads(meta.read_bytes())
+    meta.write_text(json.dumps({**told, "cas_raw": not told["cas_raw"]}))
+
+
+# Whether stock wrote the file raw, and what happens to what it wrote beside it.
+DESCRIPTIONS: dict[str, tuple[bool, Callable[[Path], None]]] = {
+    "emptied, gzip": (False, _emptied),
+    "emptied, raw": (True, _emptied),
+    "never written, raw": (True, Path.unlink),  # stock names the file first
+    "of raw, gzip": (False, _contradicted),
+    "of gzip, raw": (True, _contradicted),
+}
+
+
+@pytest.mark.parametrize("again_raw", [False, True], ids=["saved packed", "saved raw"])
 @pytest.mark.parametrize("size", [3_000, 9 * MIB])
-def test_a_description_that_a_power_cut_emptied_is_healed_for_stock(tmp_path: Path, raw: bool, size: int) -> None:
+@pytest.mark.parametrize("what", DESCRIPTIONS)
+def test_a_description_that_a_power_cut_took_is_healed_for_stock(
+    tmp_path: Path, what: str, size: int, again_raw: bool
+) -> None:
+    raw, strike = DESCRIPTIONS[what]
     blob = random.Random(9).randbytes(size)
     [key] = save(stock(tmp_path), [blob], raw=raw)
-    meta = file_of(tmp_path, key).with_name(f"{key}_meta")
-    meta.write_bytes(b"")
+    strike(file_of(tmp_path, key).with_name(f"{key}_meta"))
     assert [one.what for one in verify_datastore(str(tmp_path)).hurt] == ["not described"]
     assert load(ours(tmp_path), [key]) == [blob]
-    save(ours(tmp_path), [blob])
+    save(ours(tmp_path), [blob], raw=again_raw)
     assert load(stock(tmp_path), [key]) == [blob]
     assert verify_datastore(str(tmp_path)).hurt == []
+
+
+@pytest.mark.parametrize("size", [10, 300_000])
+def test_raw_content_that_is_gzip_itself_is_known_when_it_is_saved_again(tmp_path: Path, size: int) -> None:
+    package = gzip.compress(random.Random(10).randbytes(size))
+    [key] = save(ours(tmp_path), [package], raw=True)
+    before = file_of(tmp_path, key).stat().st_ino
+    assert verify_datastore(str(tmp_path)).hurt == []
+    save(ours(tmp_path), [package], raw=True)
+    assert file_of(tmp_path, key).stat().st_ino == before, "a code package is written anew by every run"
+    assert load(stock(tmp_path), [key]) == [package]
+    file_of(tmp_path, key).with_name(f"{key}_meta").unlink()
+    assert [one.what for one in verify_datastore(str(tmp_path)).hurt] == ["not described"]
+    save(ours(tmp_path), [package], raw=True)
+    assert load(stock(tmp_path), [key]) == [package]
+
+
+def test_a_disk_that_fails_is_not_told_as_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [key] = save(ours(tmp_path), [b"sound"])
+    failed = StorageError("read: input/output error", kind="io")
+    monkeypatch.setattr(GzipFolder, "load", lambda _, keys: (Read(key, failed) for key in keys))
+    with pytest.raises(MetaflowException, match=r"cannot be read .*input/output error") as caught:
+        load(ours(tmp_path), [key])
+    assert "damaged" not in str(caught.value)
+    assert caught.value.__cause__ is failed
 
 
 def test_no_flipped_bit_gives_wrong_bytes(quick_folder: Path) -> None:

@@ -134,18 +134,29 @@ open("/proc/self/clear_refs", "w").write("5")
 before = peak()
 [key] = save(ours(Path(sys.argv[1])), [blob])
 saving = peak() - before
-[other] = save(ours(Path(sys.argv[1])), [blob[::-1]])
+turned = blob[::-1]
 del blob
+
+def one_by_one():
+    for number in range(2):
+        yield turned[:-1] + bytes([number])  # a new one, which nobody else holds
+
+open("/proc/self/clear_refs", "w").write("5")
+before = peak()
+other = save(ours(Path(sys.argv[1])), one_by_one())[1]
+beside = peak() - before - 192
+del turned
 open("/proc/self/clear_refs", "w").write("5")
 before = peak()
 for row in ours(Path(sys.argv[1])).load_blobs([key, other]):
     assert len(row[1]) == 192 * MIB
     del row  # the caller needs it no more when it asks for the next
-print(saving, peak() - before - 192)
+print(saving, beside, peak() - before - 192)
 """
     said = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
     ).stdout
-    saving, loading = (float(part) for part in said.split())
+    saving, beside, loading = (float(part) for part in said.split())
     assert saving < 64, "MiB beyond the artifact while saving"
+    assert beside < 256, "MiB beyond one artifact while several are made and saved: making one takes it twice"
     assert loading < 64, "MiB beyond the artifact while loading"

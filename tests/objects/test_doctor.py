@@ -11,7 +11,10 @@ from pathlib import Path
 
 import anyio
 import pytest
+import typer
 
+import packhouse
+from packhouse.cli.doctor import _doctor
 from packhouse.objects import LocalObjects, MemoryObjects
 from packhouse.objects.contract import Bytes, ObjectInfo
 from packhouse.objects.doctor import examine
@@ -139,9 +142,31 @@ def test_a_store_is_made_in_a_folder_that_was_tried_out(tmp_path: Path, there: b
         (tmp_path / "trial").mkdir()
     tried = by_hand(tmp_path, "doctor", "trial")
     assert tried.returncode == 0, tried.stderr.decode()
+    assert [line.split()[0] for line in tried.stdout.decode().splitlines()] == ["✓"] * 6
     assert list(tmp_path.rglob("*")) == ([tmp_path / "trial"] if there else [])
     made = by_hand(tmp_path, "init", "trial")
     assert made.returncode == 0, made.stderr.decode()
+
+
+async def test_a_folder_in_which_stores_are_refused_is_called_bad(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    async def refuse(self: packhouse.BlobStore) -> packhouse.BlobStore:
+        raise packhouse.UnsupportedStore("the folder is on an nfs file system", kind="shared-file-system")
+
+    monkeypatch.setattr(packhouse.BlobStore, "__aenter__", refuse)
+    with pytest.raises(typer.Exit) as left:
+        await _doctor(str(tmp_path), {}, as_json=True)
+    assert left.value.exit_code == 1
+    [found] = map(json.loads, capsysbinary.readouterr().out.splitlines())
+    assert (found["verdict"], found["kind"]) == ("bad", "shared-file-system")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_nothing_is_said_of_what_cannot_be_tried() -> None:
+    told = [found.subject async for found in examine(MemoryObjects())]
+    assert "listing" in told
+    assert not {"checksums", "unfinished uploads"} & set(told)
 
 
 def test_what_means_nothing_to_a_folder_is_refused(tmp_path: Path) -> None:

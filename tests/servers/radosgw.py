@@ -108,8 +108,8 @@ def _find(*, fetch: bool) -> tuple[Mapping[str, str], str]:
     if not fetch and not (PLACE / "radosgw").exists():
         raise ServerMissing("Ceph's radosgw is not installed: `python -m tests.servers.radosgw` fetches it")
     root = unpacked("radosgw", "usr/bin/radosgw", ["ceph-mon", "ceph-osd", "radosgw"])
-    libraries = root / "usr/lib/x86_64-linux-gnu"
-    found = [libraries, libraries / "ceph", root / "lib/x86_64-linux-gnu"]
+    libraries = next((root / "usr/lib").glob("*-linux-gnu"))  # of this processor
+    found = [libraries, libraries / "ceph", root / "lib" / libraries.name]
     environment = {
         "LD_LIBRARY_PATH": ":".join(map(str, found)),
         "PATH": f"{root}/usr/bin:{os.environ['PATH']}",

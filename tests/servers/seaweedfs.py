@@ -71,9 +71,10 @@ def seaweedfs() -> Iterator[Bucket]:
         ]
         identities.append({"name": "anonymous", "actions": ["Read:packhouse/public*", "List:packhouse/public*"]})
         (folder / "s3.json").write_text(json.dumps({"identities": identities}))
+        # Under 200 MiB it collects garbage all the time: a quarter of a core, doing nothing.
         ports = [f"-{name}={port}" for name, port in zip(names, others, strict=False)]
         return [
-            "env", "GOMEMLIMIT=200MiB", str(program), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+            "env", "GOMEMLIMIT=600MiB", str(program), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
             f"-s3.port={s3}", f"-s3.config={folder / 's3.json'}", f"-bucket={BUCKET}", "-s3.port.iceberg=0",
             "-s3.port.lance=0", "-s3.autoCreateBucket=false", "-admin.ui=false", "-webdav=false",
             f"-s3.localSocket={folder}/s3.sock", *ports,

@@ -226,6 +226,9 @@ def test_closing_ends_calls_iterators_and_files(folder: Path) -> None:
             call()
     with pytest.raises(packhouse.StoreClosed):
         list(store.load_blobs(saved))
+    blobs.close()
+    file.close()
+    assert file.closed
 
 
 def test_closing_while_another_thread_saves_finishes_or_withdraws(folder: Path) -> None:

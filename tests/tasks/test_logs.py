@@ -219,6 +219,34 @@ async def test_a_piece_that_meets_a_log_saved_anew_is_not_lost(
     assert await content(writer) == b"new piece"
 
 
+@pytest.mark.parametrize("asked", ["content", "size"])
+async def test_a_log_that_is_saved_anew_while_it_is_read_is_the_old_one_or_the_new(
+    writer: TaskDataStore, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    listing = Names.list
+    await writer.save_logs("task", {"stdout": "old head "})
+    async with writer.log_writer("task", "stdout") as log:
+        await log.write("old piece")
+    again: Any = await reader(writer)
+
+    def meets(self: Names, *args: Any, **kwargs: Any) -> Any:
+        monkeypatch.undo()
+
+        async def late() -> AsyncIterator[str]:
+            await writer.save_logs("task", {"stdout": "new"})
+            async for name in listing(self, *args, **kwargs):
+                yield name
+
+        return late()
+
+    monkeypatch.setattr(Names, "list", meets)
+    if asked == "size":
+        assert await again.get_log_size(["task"], "stdout") in (len("old head old piece"), len("new"))
+    else:
+        [(_, data)] = await again.load_logs(["task"], "stdout")
+        assert data in (b"old head old piece", b"new")
+
+
 async def test_what_a_failed_or_cancelled_flush_held_is_written_by_the_next(
     writer: TaskDataStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,3 +117,23 @@ def test_the_sync_facade_serialises_in_the_callers_thread(tmp_path: Path) -> Non
         task.done()
         assert flow.get_task_datastore("1", "step", "1")["a"] == 1
     assert threads == [threading.current_thread()]
+
+
+def test_what_the_sync_facade_is_handed_may_ask_the_store_itself(tmp_path: Path) -> None:
+    with SyncFlow("Flow", ds_root=tmp_path / "s") as flow, SyncFlow("Flow", ds_root=tmp_path / "other") as other:
+        task = flow.get_task_datastore("1", "step", "1", attempt=0, mode="w")
+        task.init_task()
+        task.save_artifacts([("a", 1)])
+        task.save_metadata({"m": 1})
+        task.done()
+
+        def asking(item: str) -> Iterator[str]:
+            if flow.get_task_datastore("1", "step", "1")["a"] == 1:
+                yield item
+
+        [found] = flow.get_latest_task_datastores(pathspecs=asking("1/step/1"))
+        assert len(flow.get_latest_task_datastores("1", steps=asking("step"))) == 1
+        assert found.has_metadata(asking("m")) == {"m": True}
+        assert [name for name, _ in found.get_artifact_sizes(asking("a"))] == ["a"]
+        copy = other.get_task_datastore("1", "step", "1", attempt=0, mode="w")
+        copy.transfer_artifacts(found, names=asking("a"))

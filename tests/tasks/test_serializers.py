@@ -51,6 +51,13 @@ class CelsiusSerializer(Serializer):
         return Celsius(float(data))
 
 
+def _tagged(what: Any) -> Serializer:
+    class Tagged(CelsiusSerializer):
+        tag = what
+
+    return Tagged()
+
+
 def content_of(packed: Packed) -> bytes:
     content = packed.content
     return content if isinstance(content, bytes) else b"".join(content)
@@ -299,12 +306,32 @@ def test_serializers_of_users_come_first_and_are_named_when_they_are_missing() -
         ALL.reader("t", info)
 
 
-def test_a_broken_serializer_hands_the_value_on() -> None:
+@pytest.mark.parametrize("returned", [RuntimeError("broken"), None, 7, "text", [1, 2], {"a": b""}], ids=repr)
+def test_a_broken_serializer_hands_the_value_on(returned: Any) -> None:
     class Broken(CelsiusSerializer):
-        def dump(self, value: Any) -> bytes:
-            raise RuntimeError("broken")
+        def dump(self, value: Any) -> Any:
+            if isinstance(returned, Exception):
+                raise returned
+            return returned
 
     assert roundtrip(Celsius(1), Serializers([Broken()]))[1] == "pickle-v5"
+
+
+@pytest.mark.parametrize(
+    "shape", [bytes, bytearray, memoryview, lambda data: [data], lambda data: iter([data[:5], data[5:]])]
+)
+@pytest.mark.parametrize("size", [10, 3 << 20])
+def test_a_serializer_may_return_any_bytes_like_object(shape: Any, size: int) -> None:
+    class Shaped(CelsiusSerializer):
+        def dump(self, value: Any) -> Any:
+            return shape(super().dump(value).ljust(size))
+
+        def load(self, data: Any) -> Any:
+            assert memoryview(data).nbytes == size
+            return super().load(bytes(data).rstrip())
+
+    loaded, encoding = roundtrip(Celsius(1), Serializers([Shaped()]))
+    assert (loaded.degrees, encoding) == (1, "celsius")
 
 
 def test_pickle_records_exactly_as_metaflow_does() -> None:
@@ -324,7 +351,20 @@ def test_protocol_4_is_in_one_piece() -> None:
     assert packed.content[:2] == b"\x80\x04"
 
 
-@pytest.mark.parametrize("wrong", [{"choice": "json"}, {"trust": "all"}, {"own": [7]}], ids=str)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"choice": "json"},
+        {"trust": "all"},
+        {"own": [7]},
+        {"own": [_tagged("npy")]},
+        {"own": [_tagged("gzip+pickle-v2")]},
+        {"own": [CelsiusSerializer(), _tagged("celsius")]},
+        {"own": [_tagged("")]},
+        {"own": [_tagged(None)]},
+    ],
+    ids=["choice", "trust", "no serializer", "tag of ours", "tag of Metaflow's", "tag twice", "empty tag", "no tag"],
+)
 def test_options_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         Serializers(**wrong)

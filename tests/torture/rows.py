@@ -100,7 +100,7 @@ ROWS = (
         14, "hostile", "generated names, planted links", "0 opens outside, 0 links followed",
         hostile.run, 400, 4000, 100_000, "names and links",
     ),
-    Row(15, "trust", "attack files loaded with default settings", "0 code runs", trust.run, 0, 0, 0, "files × 18 tags"),
+    Row(15, "trust", "attack files loaded with `trust=None`", "0 code runs", trust.run, 0, 0, 0, "files × 18 tags"),
     Row(
         16, "secrets", "25 secrets planted; logs at DEBUG, errors, reprs, pickles searched", "0 occurrences",
         secrecy.run, 1, 1, 1,

@@ -1,7 +1,8 @@
 """Carries the engine's packs and segments to a store of objects: called from its threads, working on the loop.
 
 The engine blocks, objects are awaited; a portal stands between them. A call costs a hop to the loop and back, some
-0.1 ms, beside the 10 to 100 ms of a request.
+0.1 ms, beside the 10 to 100 ms of a request. Reads, and parts of what has no name yet, are given up when whoever the
+engine works for is cancelled; what others may see is seen to its end.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
+from packhouse._engine import Cancel
 from packhouse.errors import (
     CommitUncertain,
     InvalidInput,
@@ -35,6 +38,8 @@ __all__ = ["Carrier"]
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
+_LOOK_EVERY = 0.05
+"""Seconds after which it is seen whether the answer is still wanted."""
 _WITHDRAWN_SECONDS = 15.0
 """More than an upload takes that is withdrawn: services are asked for 10 s at most."""
 _DEFINITE = ("access-denied", "bad-credentials", "clock-skew", "no-bucket", "wrong-region", "redirected", "certificate")
@@ -57,7 +62,7 @@ class Carrier:
 
     def read(self, name: str, start: int, length: int) -> tuple[memoryview, int]:
         """Return a range, and the size of the whole object."""
-        found = self._call(lambda: self._store.get(name, start=start, length=length))
+        found = self._ask(lambda: self._store.get(name, start=start, length=length))
         return found.data, found.info.size
 
     def put(self, name: str, body: bytes) -> None:
@@ -87,18 +92,21 @@ class Carrier:
 
         async def some() -> list[tuple[str, int]]:
             found: list[tuple[str, int]] = []
-            async for info in self._store.list(prefix):
+            infos = self._store.list(prefix)
+            async for info in infos:
                 found.append((info.name, info.size))
                 if len(found) >= limit:
                     break
+            if isinstance(infos, AsyncGenerator):
+                await infos.aclose()
             return found
 
-        return self._call(some)
+        return self._ask(some)
 
     def whole(self, name: str) -> tuple[bytes, str] | None:
         """Return a small object and its version, of one moment; None when there is no such object."""
         try:
-            found = self._call(lambda: self._store.get(name))
+            found = self._ask(lambda: self._store.get(name))
         except FileNotFoundError:
             return None
         return bytes(found.data), found.info.version
@@ -106,7 +114,7 @@ class Carrier:
     def head(self, name: str) -> tuple[int, int] | None:
         """Return length and time in milliseconds; None when there is no such object."""
         try:
-            info = self._call(lambda: self._store.head(name))
+            info = self._ask(lambda: self._store.head(name))
         except FileNotFoundError:
             return None
         return info.size, int(info.modified * 1e3)
@@ -125,6 +133,25 @@ class Carrier:
     def _call(self, function: Callable[[], Awaitable[T]]) -> T:
         with _translated():
             return self._portal.call(function)
+
+    def _ask(self, function: Callable[[], Awaitable[T]]) -> T:
+        """Call what nobody else sees anything of: given up when whoever this thread works for is cancelled."""
+        flag = Cancel.here()
+        if flag is None:
+            return self._call(function)
+        gone = PackhouseError("the operation was cancelled", kind="cancelled")
+        if flag.is_cancelled():
+            raise gone
+        with _translated():
+            future = self.start(function)
+            while True:
+                with suppress(NotYet):
+                    return future.result(_LOOK_EVERY)
+                if future.done():
+                    return future.result()
+                if flag.is_cancelled():
+                    future.cancel()
+                    raise gone
 
     def start(self, function: Callable[[], Awaitable[T]]) -> Future[T]:
         """Begin something that goes on while others are called."""
@@ -195,9 +222,12 @@ class _Upload:
     def write(self, piece: Buffer) -> None:
         """Hand over the next bytes; blocks while too much is on its way."""
         try:
-            self._carrier._call(lambda: self._send.send(memoryview(piece)))  # noqa: SLF001 - of the same file
+            self._carrier._ask(lambda: self._send.send(memoryview(piece)))  # noqa: SLF001 - of the same file
         except anyio.BrokenResourceError:
             self._carrier.finish(self._future)
+            raise
+        except PackhouseError:
+            self._future.cancel()  # a part may be missing: it is never finished
             raise
 
     def finish(self) -> None:

@@ -83,7 +83,7 @@ class Committer:
             CommitUncertain: it was issued, and whether it is durable is not known.
             PackhouseError: why it was not committed; nothing of it is visible.
         """
-        self._jobs.check()
+        self._jobs.check_loop()
         if self._closed:
             raise StoreClosed("the store is closed")
         began = time.monotonic()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import anyio
+
 from packhouse import _engine
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from packhouse.blobs.session import Session
 
 __all__ = ["Core"]
+
+_CHANGES = 32
 
 
 @dataclass(slots=True)
@@ -25,6 +29,8 @@ class Core:
     budget: int
     sessions: set[Session] = field(default_factory=set)
     documents: _engine.Names | None = None
+    changing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_CHANGES))
+    """The threads in which names are changed: they wait for other processes' locks, which nothing else waits behind."""
 
     def names(self) -> _engine.Names:
         """Return the engine's named documents, made at the first use; in a worker thread."""

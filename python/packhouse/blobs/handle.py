@@ -122,6 +122,8 @@ class Handle:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._core is not None and not self._core.jobs.inherited:
+            self._core.jobs.check_loop()
         core, self._core = self._core, None
         tasks, self._tasks = self._tasks, None
         if core is None or tasks is None or core.jobs.inherited:

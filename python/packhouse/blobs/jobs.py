@@ -3,8 +3,9 @@
 A job runs in a worker thread on behalf of a task of the store; whoever wants its outcome waits on an event. So a
 caller can be cancelled in any way (anyio's scopes, but also `task.cancel()` and `asyncio.timeout`, which pierce
 anyio's shield) and nobody loses sight of the thread: the job's flag is raised, the engine sees it between two system
-calls, and the caller's cancellation goes on only when the thread has ended. A forked child has no such threads: there
-nothing is begun and nothing waited for.
+calls, and the caller's cancellation goes on only when the thread has ended. A read of a bucket that is under way is
+given up at once; a write is waited for. A forked child has no such threads: there nothing is begun and nothing waited
+for.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
 import anyio.to_thread
-from anyio.lowlevel import checkpoint_if_cancelled
+from anyio.lowlevel import RunVar, checkpoint_if_cancelled
 
 from packhouse._engine import Cancel
-from packhouse.errors import CommitUncertain, PackhouseError, StoreClosed
+from packhouse.errors import CommitUncertain, InvalidInput, PackhouseError, StoreClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +36,8 @@ _THREADS = 32
 # Callers' sources take as long as they like, and may use the store themselves: nothing of ours waits for these threads.
 _SOURCES = 32
 
+_LOOP: RunVar[object] = RunVar("packhouse_loop")
+
 
 async def wait_out(event: anyio.Event) -> BaseException | None:
     """Wait for the event through every cancellation; return the last cancellation that came meanwhile."""
@@ -46,6 +49,14 @@ async def wait_out(event: anyio.Event) -> BaseException | None:
         except anyio.get_cancelled_exc_class() as error:  # asyncio's own cancel() does not know the shield
             interruption = error
     return interruption
+
+
+def _this_loop() -> object:
+    """Return what stands for the event loop that runs here."""
+    loop = _LOOP.get(None)
+    if loop is None:
+        _LOOP.set(loop := object())
+    return loop
 
 
 class Job(Generic[T]):
@@ -71,9 +82,10 @@ class Job(Generic[T]):
 
         Raises:
             StoreClosed: the store was closed before the job was done, or the process forked.
+            InvalidInput: another event loop waits for it (kind `other-loop`).
         """
         if not self.ended.is_set():
-            self._jobs.check()
+            self._jobs.check_loop()
             try:
                 await self.ended.wait()
             except anyio.get_cancelled_exc_class():
@@ -125,7 +137,7 @@ class Job(Generic[T]):
         call, self._call = self._call, None
         try:
             if call is not None:
-                self._value = call()
+                self._value = self.cancel.during(call)
         except BaseException as error:  # noqa: BLE001 - it is the waiter's
             self._error = error
         finally:
@@ -167,6 +179,7 @@ class Jobs:
         self._tasks = tasks
         self._url = url
         self._pid = os.getpid()
+        self._loop = _this_loop()
         self._running: set[Job[Any]] = set()
         self._threads = anyio.CapacityLimiter(_THREADS)
         self.sources = anyio.CapacityLimiter(_SOURCES)
@@ -179,6 +192,11 @@ class Jobs:
         """Whether this is a forked child of the process that opened the store."""
         return os.getpid() != self._pid
 
+    @property
+    def closed(self) -> bool:
+        """Whether no more jobs are begun."""
+        return self._closed
+
     def check(self) -> None:
         """Refuse in a forked child.
 
@@ -187,6 +205,18 @@ class Jobs:
         """
         if self.inherited:
             raise StoreClosed(f"{self._url} was opened before the process forked: open it anew", kind="forked")
+
+    def check_loop(self) -> None:
+        """Refuse in a forked child, and on another event loop than the one that opened the store.
+
+        Raises:
+            StoreClosed: this is a child.
+            InvalidInput: it is another loop, whose waits this one's events would not end.
+        """
+        self.check()
+        if _this_loop() is not self._loop:
+            message = f"{self._url} was opened on another event loop: open another handle here, or use packhouse.sync"
+            raise InvalidInput(message, kind="other-loop")
 
     def start(
         self,
@@ -208,8 +238,9 @@ class Jobs:
 
         Raises:
             StoreClosed: the store is closed, or this is a forked child.
+            InvalidInput: another event loop has opened it.
         """
-        self.check()
+        self.check_loop()
         if self._closed:
             raise StoreClosed("the store is closed")
         return self._begin(Job(self, call, cancel or Cancel(), on_end), threads or self._threads, shield)
@@ -218,15 +249,23 @@ class Jobs:
         """Make one call in a thread and wait for its outcome."""
         return await self.start(call, cancel).result()
 
-    async def call_decided(self, call: Callable[[], T], cancel: Cancel, undone: Callable[[T], bool]) -> T:
+    async def call_decided(
+        self,
+        call: Callable[[], T],
+        cancel: Cancel,
+        undone: Callable[[T], bool],
+        *,
+        threads: anyio.CapacityLimiter | None = None,
+    ) -> T:
         """Make one call whose effect others may see: whoever cancels it is answered when the effect is known.
 
         Args:
             call: looks at `cancel`.
             cancel: raised when the waiter is cancelled or the store closed.
             undone: whether what the call returned says that it had no effect: then the cancellation goes on.
+            threads: as `start` has it.
         """
-        job = self.start(call, cancel)
+        job = self.start(call, cancel, threads=threads)
         try:
             await job.ended.wait()
         except anyio.get_cancelled_exc_class():
@@ -245,7 +284,7 @@ class Jobs:
 
     def spawn(self, work: Callable[[], Any]) -> None:
         """Run an async function beside the store, until the store is closed at the latest."""
-        self.check()
+        self.check_loop()
         if self._closed:
             raise StoreClosed("the store is closed")
         self._tasks.start_soon(work)

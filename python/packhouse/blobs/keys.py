@@ -14,7 +14,7 @@ from packhouse._engine import count_keys
 from packhouse.blobs.records import KeyLike, key_and_locator
 from packhouse.blobs.sources import end_generator
 from packhouse.blobs.turns import SLICE_SECONDS, Turns
-from packhouse.errors import InvalidInput
+from packhouse.errors import InvalidInput, StoreClosed
 
 if TYPE_CHECKING:
     from packhouse.blobs.jobs import Jobs
@@ -203,7 +203,8 @@ class _AsyncKeys:
         return taken
 
     def close(self) -> None:
-        self._scope.cancel()
+        if not self.ended and self._error is None:  # else there is no task any more, and perhaps no loop
+            self._scope.cancel()
 
     async def run(self) -> None:
         turns = Turns()
@@ -217,6 +218,9 @@ class _AsyncKeys:
                     while len(self._taken) >= _AHEAD:
                         self._room = anyio.Event()
                         await self._room.wait()
+        except anyio.get_cancelled_exc_class():  # not ours, which ends with its scope: the store's, and keys are left
+            self._error = StoreClosed("the store was closed before all keys were given")
+            raise
         except Exception as error:  # noqa: BLE001 - raised where the consumer stands
             self._error = error
         finally:

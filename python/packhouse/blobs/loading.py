@@ -53,7 +53,7 @@ class _Plan(NamedTuple):
 class _Group(NamedTuple):
     """What came of a plan: blobs, and where one could not be read, why."""
 
-    blobs: list[LoadedBlob | BaseException]
+    blobs: Iterable[LoadedBlob | BaseException]
     size: int
 
 
@@ -135,7 +135,7 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
 
     async def _refill(self) -> bool:
         """All that was ready is handed out: wait for the next group; False at the end."""
-        self._core.jobs.check()
+        self._core.jobs.check_loop()
         self._held -= self._handing_out
         self._handing_out = 0
         while True:
@@ -241,12 +241,23 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
             del self._fetching[at]
             pairs = zip(plan.keys, outcome := job.outcome(), strict=True)
             if set(map(type, outcome)) == {bytes}:
-                blobs: list[LoadedBlob | BaseException] = list(map(_make, pairs))
-            else:
-                found = ((key, data) for key, data in pairs if data is not None)
-                blobs = [LoadedBlob(key, data) if isinstance(data, bytes) else data for key, data in found]
+                # One by one as they are handed out: a thousand new tuples at once set off a collection of garbage.
+                self._ready.append(_Group((_make(pair) for pair in pairs), plan.size))
+                self._tally.add(len(outcome), plan.size)
+                continue
+            outcomes = (self._outcome(key, data) for key, data in pairs)
+            blobs = [blob for blob in outcomes if blob is not None]
             self._ready.append(_Group(blobs, plan.size))
-            self._tally.add(len(blobs), plan.size)
+            self._tally.add(len(blobs), sum(len(blob.data) for blob in blobs if isinstance(blob, LoadedBlob)))
+
+    def _outcome(self, key: str, data: bytes | Exception | None) -> LoadedBlob | Exception | None:
+        """Tell what came of one key; None where it is skipped: a locator is believed until its bytes are read."""
+        if isinstance(data, bytes):
+            return LoadedBlob(key, data)
+        if isinstance(data, BlobNotFound):
+            data.keys = (key,)
+            return None if self._skip else data
+        return data
 
     def _stop(self) -> list[Job[Any]]:
         """Ask every job to stop, drop what is ready; return the jobs that still run."""

@@ -77,17 +77,21 @@ class Lookup:
     def _find(self, locator: str | None = None) -> tuple[Located, int]:
         located, size = self._locate(locator)
         if size is None:
-            error = BlobNotFound(f"no blob has the key {self._key}")
-            error.keys = (self._key,)
-            raise error
+            raise self._not_found()
         return located, size
+
+    def _not_found(self) -> BlobNotFound:
+        error = BlobNotFound(f"no blob has the key {self._key}")
+        error.keys = (self._key,)
+        return error
 
     def _load(self) -> bytes:
         located, _ = self._find(self._locator)
         (data,) = self._core.engine.fetch(located.room(0, 1), self._cancel)
         if isinstance(data, bytes):
             return data
-        raise data or BlobNotFound(f"no blob has the key {self._key}")
+        # A locator is believed until its bytes are read: only then it comes out that there is no such blob.
+        raise self._not_found() if data is None or isinstance(data, BlobNotFound) else data
 
     def _load_range(self, start: int, stop: int) -> bytes:
         located, size = self._find()
@@ -102,8 +106,8 @@ class Lookup:
             if size <= view.nbytes:
                 try:
                     self._core.engine.fetch_into(located, 0, view, self._cancel)
-                except CorruptBlob as error:
-                    if error.kind != "locator":
+                except (BlobNotFound, CorruptBlob) as error:  # the index tells better
+                    if isinstance(error, CorruptBlob) and error.kind != "locator":
                         raise
                 else:
                     return size

@@ -6,9 +6,10 @@ import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from packhouse.errors import InvalidInput
+from packhouse.urls import split_url
 
 if TYPE_CHECKING:
     from packhouse.objects.bucket import BucketOptions
@@ -30,7 +31,7 @@ class StoreOptions:
         threads: threads for work that can be shared out; 0 for as many as there are cores.
         shared: write to a network or user-space file system all the same, by its documented rules.
         level: when creating: the zstd level; None for the default.
-        chunk_average: when creating: bytes of a chunk on average, a power of two; None for the default.
+        chunk_average: when creating: bytes of a chunk on average, 256 to 2,097,152; None for the default.
         retention: when creating: seconds that blobs saved with `pin=False` are kept at least; None for 14 days.
         bucket: `S3Options`, `GCSOptions` or `AzureOptions`: endpoint, credentials and the rest; what is not given is
             found as the service's own tools find it.
@@ -114,10 +115,12 @@ def locate_store(url: object) -> Location:
     scheme = _SCHEME.match(url)
     if scheme is None:
         return Location(url, url)
-    parts = urlsplit(url)
+    parts = split_url(url)
     if parts.scheme == "memory" and not (parts.netloc or parts.path):
         return Location(url, None)
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
+        if parts.query or parts.fragment:
+            raise InvalidInput("in file:// a path's ? is %3F and its # is %23", kind="url")
         return Location(url, unquote(parts.path))
     from packhouse.objects.opening import BUCKETS, open_objects  # noqa: PLC0415 - imports httpx
 

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import logging
 import secrets
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import anyio
 from anyio.from_thread import BlockingPortal
 
 from packhouse.blobs.carrier import Carrier
-from packhouse.errors import PackhouseError, UnsupportedStore
+from packhouse.blobs.jobs import wait_out
+from packhouse.errors import PackhouseError, StoreClosed, UnsupportedStore
 from packhouse.objects.probing import Conditions, lists_at_once, try_conditions
 
 if TYPE_CHECKING:
-    from anyio.abc import TaskGroup, TaskStatus
+    from anyio.abc import TaskGroup
 
     from packhouse.objects.bucket import BucketObjects, BucketOptions
 
 __all__ = ["Remote"]
 
 _log = logging.getLogger("packhouse")
+_CLEARING_SECONDS = 10.0
+"""What a probe leaves behind is removed within these, or stays."""
 
 
 class Remote:
@@ -38,6 +42,9 @@ class Remote:
     def __init__(self, objects: BucketObjects, options: BucketOptions | None) -> None:
         self._objects = objects
         self._conditions = options is None or options.conditional_writes
+        self._outcome: Carrier | Exception = StoreClosed(f"{objects.url} was closed while it was opened")
+        self._opening = anyio.CancelScope(shield=True)
+        self._started = anyio.Event()
         self._close = anyio.Event()
         self._closed = anyio.Event()
 
@@ -47,26 +54,38 @@ class Remote:
         Raises:
             PackhouseError: credentials or configuration cannot be used.
         """
-        outcome: Carrier | Exception = await tasks.start(self._run)
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
+        tasks.start_soon(self._run)
+        try:
+            await self._started.wait()
+        except BaseException:
+            self._opening.cancel()
+            self._close.set()
+            await wait_out(self._closed)
+            raise
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
 
-    async def _run(self, *, task_status: TaskStatus[Carrier | Exception]) -> None:
-        with anyio.CancelScope(shield=True):
-            started = False
-            try:
-                async with self._objects, BlockingPortal() as portal:
-                    started = True
-                    task_status.started(Carrier(self._objects, portal, conditions=self._conditions))
+    async def _run(self) -> None:
+        try:
+            stack = AsyncExitStack()
+            with self._opening:  # credentials are read, from wherever: whoever opens it can give that up
+                await stack.enter_async_context(self._objects)
+            if self._opening.cancelled_caught:
+                return
+            with anyio.CancelScope(shield=True):
+                async with stack, BlockingPortal() as portal:
+                    self._outcome = Carrier(self._objects, portal, conditions=self._conditions)
+                    self._started.set()
                     await self._close.wait()
                     await portal.stop()
-            except Exception as error:
-                if started:
-                    raise
-                task_status.started(error)
-            finally:
-                self._closed.set()
+        except Exception as error:
+            if self._started.is_set():
+                raise
+            self._outcome = error
+        finally:
+            self._started.set()
+            self._closed.set()
 
     async def probe(self) -> dict[str, int]:
         """See whether the service does what a store needs, before one is made; 9 requests, nothing is left.
@@ -87,7 +106,7 @@ class Remote:
             if self._conditions:
                 _demand(await try_conditions(self._objects, written), self._objects.url)
         finally:
-            with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(_CLEARING_SECONDS, shield=True):
                 for name in (listed, written):  # not at once: no service needs to know how, for a store to be made
                     await self._objects.delete([name])
         return {"quoted_etags": int(self._objects.quoted)}

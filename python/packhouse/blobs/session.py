@@ -8,8 +8,8 @@ from packhouse._engine import Batch, Cancel, Saved
 from packhouse.blobs.commits import Request
 from packhouse.blobs.jobs import Job
 from packhouse.blobs.sources import AsyncSource, Source
-from packhouse.errors import PackhouseError, StoreClosed
-from packhouse.files import PIECE
+from packhouse.errors import InvalidInput, StoreClosed
+from packhouse.files import PIECE, go_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,7 +80,7 @@ class Session:
         job = self._job
         if job is None:
             return
-        self._core.jobs.check()
+        self._core.jobs.check_loop()
         if self._tally.wanted:
             await job.follow(self._tell)  # a cancellation goes on; `withdraw` waits for the job
         await job.result()
@@ -125,7 +125,7 @@ class Session:
             interruption = await job.wait_out()
         try:
             job = self._core.jobs.start(self.drop, shield=True)
-        except StoreClosed:
+        except (StoreClosed, InvalidInput):  # the latter on another event loop, where nothing was begun
             self.drop()
         else:
             interruption = await job.wait_out() or interruption
@@ -197,9 +197,8 @@ class Session:
         batch.end_stream(slot, self._cancel)
 
     def _read(self, source: Source) -> bytes:
-        if self._cancel.is_cancelled():
-            raise PackhouseError("the operation was cancelled", kind="cancelled")
-        return source.piece()
+        go_on(self._cancel.is_cancelled)
+        return source.piece(self._cancel.is_cancelled)
 
 
 def _in_memory(items: Sequence[Buffer | Source]) -> bool:

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from packhouse.blobs.turns import Turns
 from packhouse.errors import InvalidInput
-from packhouse.files import PIECE, PathSource
+from packhouse.files import PIECE, PathSource, Stopped, go_on, may_wait, never, wait_readable
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 
+_JOINED_AT = 4_096
 _END: Any = object()
 """What reading gives behind the last piece: None is no piece, and no end either."""
 
@@ -55,13 +56,35 @@ class Source(Protocol):
         """How many they will be, as far as that is known before they are read."""
         ...
 
-    def piece(self) -> bytes:
-        """Read the next bytes, about `PIECE`; b"" at the end."""
+    def piece(self, stopped: Stopped = never, /) -> bytes:
+        """Read the next bytes, about `PIECE`; b"" at the end. Looks at `stopped` where it waits for somebody."""
         ...
 
     def close(self) -> None:
         """Give back what was opened for it."""
         ...
+
+
+class _Parts:
+    """Pieces of any size, put together; those of a few bytes early, which take more memory as they are."""
+
+    __slots__ = ("_large", "_small", "held")
+
+    def __init__(self) -> None:
+        self._large: list[bytes] = []
+        self._small: list[bytes] = []
+        self.held = 0
+
+    def add(self, part: bytes) -> None:
+        self._small.append(part)
+        self.held += len(part)
+        if len(self._small) >= _JOINED_AT:
+            self._large.append(b"".join(self._small))
+            self._small.clear()
+
+    def joined(self) -> bytes:
+        parts = self._large + self._small
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 class AsyncSource:
@@ -86,42 +109,46 @@ class AsyncSource:
 
     async def piece(self) -> bytes:
         """Read the next bytes, about `PIECE`; b"" at the end."""
-        parts: list[bytes] = []
-        held = 0
+        parts = _Parts()
         turns = Turns()
-        while held < PIECE:
+        while parts.held < PIECE:
             read = await self._read()
             if read is _END:
                 break
-            part = _as_bytes(read, self._what)
-            parts.append(part)
-            held += len(part)
+            parts.add(_as_bytes(read, self._what))
             if turns.due():
                 await turns.give()
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return parts.joined()
 
 
 class _PiecesSource:
-    """Small pieces of a sync iterator or file, put together."""
+    """Small pieces of a sync iterator or file, put together.
 
-    __slots__ = ("_read", "_what", "size")
+    Args:
+        read: returns the next bytes, of any number; `_END` behind them.
+        what: how messages call it.
+        fd: what has to be readable before it reads; None where that cannot be told.
+    """
 
-    def __init__(self, read: Callable[[], Any], what: str) -> None:
+    __slots__ = ("_fd", "_read", "_what", "size")
+
+    def __init__(self, read: Callable[[], Any], what: str, fd: int | None = None) -> None:
         self._read = read
         self._what = what
+        self._fd = fd
         self.size = None
 
-    def piece(self) -> bytes:
-        parts: list[bytes] = []
-        held = 0
-        while held < PIECE:
+    def piece(self, stopped: Stopped = never, /) -> bytes:
+        parts = _Parts()
+        while parts.held < PIECE:
+            go_on(stopped)
+            if self._fd is not None:
+                wait_readable(self._fd, stopped)
             read = self._read()
             if read is _END:
                 break
-            part = _as_bytes(read, self._what)
-            parts.append(part)
-            held += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            parts.add(_as_bytes(read, self._what))
+        return parts.joined()
 
     def close(self) -> None:
         """Leave the file or iterator to whoever handed it in."""
@@ -147,7 +174,7 @@ class BufferSource(Iterator[bytes]):
             raise StopIteration
         return piece
 
-    def piece(self) -> bytes:
+    def piece(self, _stopped: Stopped = never, /) -> bytes:
         """Copy the next bytes, `PIECE` unless fewer are left; b"" at the end."""
         taken: list[memoryview] = []
         wanted = PIECE
@@ -193,7 +220,9 @@ def classify(item: object, what: str) -> memoryview | Source | AsyncSource:  # n
             raise _unusable(item, what, "a text file has characters, not bytes: open it in binary mode")
         if inspect.iscoroutinefunction(read):
             return AsyncSource(lambda: _read_some(read, what), what)
-        return _PiecesSource(lambda: _some(read(PIECE), what), what)
+        fd = _waiting(item)
+        some = getattr(item, "read1", read) if fd is not None else read  # `read` waits until it has all
+        return _PiecesSource(lambda: _some(some(PIECE), what), what, fd)
     if hasattr(item, "__anext__"):
         following = cast("AsyncIterator[object]", item)
         return AsyncSource(lambda: anext(following, _END), what, item)
@@ -215,6 +244,15 @@ def _view(item: object, what: str) -> memoryview | None:
     if view.format and "O" in view.format:
         raise _unusable(item, what, "it holds Python objects, whose bytes are addresses")
     return view
+
+
+def _waiting(file: object) -> int | None:
+    """Return the descriptor of a pipe, a socket or a terminal, if reading the file reads that and nothing else."""
+    raw = file.raw if type(file) is io.BufferedReader else file
+    if type(raw) is not io.FileIO or raw.closed:
+        return None
+    fd = raw.fileno()
+    return fd if os.get_blocking(fd) and may_wait(fd) else None
 
 
 async def _read_some(read: Callable[[int], Awaitable[Any]], what: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from packhouse._engine import Cancel
 from packhouse.blobs import survey
 from packhouse.blobs.handle import Handle
 from packhouse.blobs.loading import KeysToLoad, LoadedBlobs, Missing
@@ -197,8 +198,8 @@ class BlobStore(Handle):
             True or False; None when nobody can say: its record may have been dropped after the retention time, or a
             sync of this process failed, and what the disk holds shows only when the store is opened anew.
         """
-        core, checked = self._opened(), check_batch_id(batch_id)
-        return await core.jobs.call(lambda: core.engine.committed(checked))
+        core, checked, cancel = self._opened(), check_batch_id(batch_id), Cancel()
+        return await core.jobs.call(lambda: core.engine.committed(checked, cancel), cancel)
 
     async def verify(self, *, progress: ProgressCallback | None = None) -> VerifyReport:
         """Read and check everything: index, packs, recipes, large blobs; count what crashed writers left behind.

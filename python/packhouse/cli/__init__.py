@@ -5,13 +5,14 @@ What the process exits with:
 | code | meaning |
 | --- | --- |
 | 0 | done |
-| 1 | the operation failed: a full or failing disk, a file that changed or vanished while it was read |
+| 1 | the operation failed: a full or failing disk, a file that changed while it was read or was gone by then |
 | 2 | the command line makes no sense |
 | 3 | no such store, name or blob |
 | 4 | damage: stored bytes do not verify, or a blob in the index cannot be found whole |
 | 5 | refused: a store of another format, a store opened for reading only, a name that changed meanwhile |
 | 6 | the outcome is not known: what was to be saved may or may not be there; saving again makes it certain |
-| 130 | interrupted; what had been reported as saved is durable |
+| 130 | interrupted; what had been printed as saved is durable |
+| 141 | whoever read standard output has left: a pipe into `head`, for instance |
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line and leave with one of the exit codes above."""
-    from packhouse.cli.app import app
+    from packhouse.cli.streams import fill_gaps
 
-    sys.exit(app())
+    fill_gaps()
+    from packhouse.cli.app import app
+    from packhouse.cli.run import start
+
+    sys.exit(start(app))

@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 damage, 5 refused, 6 outcome unknown, "
-    "130 interrupted.",
+    "130 interrupted, 141 nobody reads the output.",
 )
 app.command("init")(init.init)
 app.command("put")(put.put)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import nullcontext
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from packhouse.cli.meter import Meter
 from packhouse.cli.options import Json, MaybeStore
-from packhouse.cli.output import write
+from packhouse.cli.output import flush, write
 from packhouse.cli.pieces import pieces_of
 from packhouse.cli.run import run, usage
 from packhouse.cli.target import find
@@ -60,8 +62,10 @@ async def _cat(url: str | None, targets: list[str], part: str | None) -> None:
         async with packhouse.open(where, mode="r") as store:
             for _, target in group:
                 found = await find(store, target)
-                await _write(store, found.key, *bounds)
-    sys.stdout.buffer.flush()
+                meter = Meter(target)
+                with nullcontext() if sys.stdout.isatty() else meter:  # a terminal shows the content itself
+                    await _write(store, found.key, *bounds, meter)
+    flush()
 
 
 def _places(url: str | None, targets: list[str]) -> list[tuple[str, str]]:
@@ -76,12 +80,16 @@ def _places(url: str | None, targets: list[str]) -> list[tuple[str, str]]:
     return places
 
 
-async def _write(store: packhouse.BlobStore, key: str, start: int, stop: int | None) -> None:
+async def _write(store: packhouse.BlobStore, key: str, start: int, stop: int | None, meter: Meter) -> None:
     size = await store.size(key)
     stop = size if stop is None else stop
+    meter.reach(0, max(stop - start, 0))
     if (start, stop) == (0, size):
         async for piece in pieces_of(store, key):
             write(piece)
+            meter.advance(len(piece))
         return
     for begin in range(start, max(stop, start + 1), _PIECE):  # an impossible range is refused by the store
-        write(await store.load_range(key, begin, min(begin + _PIECE, stop)))
+        piece = await store.load_range(key, begin, min(begin + _PIECE, stop))
+        write(piece)
+        meter.advance(len(piece))

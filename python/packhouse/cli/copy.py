@@ -47,7 +47,10 @@ async def _copy(source: str, destination: str, commit_every: int, *, as_json: bo
     from packhouse.copying import copy_store
 
     async with packhouse.open(source, mode="r") as ours, packhouse.open(destination) as theirs:
-        total = (await ours.survey()).blob_bytes if sys.stderr.isatty() else None
+        total = None
+        if sys.stderr.isatty():
+            with Meter("reading the index", counts=False):
+                total = (await ours.survey()).blob_bytes
         with Meter("copying", total) as meter:
             copied = await copy_store(
                 ours, theirs, replace=replace, check=check, commit_every=commit_every, progress=meter.follow

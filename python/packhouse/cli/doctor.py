@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,8 +33,8 @@ def doctor(
 ) -> None:
     """Check credentials, rights, conditional writes, uploads in parts, checksums, clock, latency and throughput.
 
-    It writes some 45 MB under a random prefix, in a folder into a new one within, and removes them. What is not given
-    is found as the service's own tools find it.
+    It writes some 45 MB under a random prefix and removes them. What is not given is found as the service's own tools
+    find it. In a folder a store is made, within a new folder that is removed: saved to, loaded from and verified.
     The exit code is 1 if a store cannot work there.
     """
     chosen: dict[str, Any] = {"endpoint": endpoint, "region": region, "profile": profile}
@@ -44,8 +44,6 @@ def doctor(
 
 
 async def _doctor(url: str, chosen: dict[str, Any], *, as_json: bool) -> None:
-    from packhouse.objects import open_objects
-    from packhouse.objects.doctor import examine
     from packhouse.objects.opening import service_of
 
     service = service_of(url)
@@ -55,29 +53,37 @@ async def _doctor(url: str, chosen: dict[str, Any], *, as_json: bool) -> None:
         where = f"{url.partition('://')[0]}://" if kind is not None else f"{url} is no bucket, it"
         raise InvalidInput(f"{where} has no {strange[0]}", kind="option")
     sound = True
-    with _place(url) as place:
-        async with (
-            open_objects(place, options=kind(**chosen) if kind is not None else None) as store,
-            aclosing(examine(store)) as findings,
-        ):
-            async for found in findings:
-                sound = sound and found.verdict != "bad"
-                emit_json(found._asdict()) if as_json else _show(found)
+    async with _findings(url, kind(**chosen) if kind is not None else None) as findings:
+        async for found in findings:
+            sound = sound and found.verdict != "bad"
+            emit_json(found._asdict()) if as_json else _show(found)
     if not sound:
         raise typer.Exit(FAILED)
 
 
-@contextmanager
-def _place(url: str) -> Iterator[str]:
-    """Tell where to try: in a folder a new one, so that a store can be made there afterwards."""
-    import tempfile
-
+@asynccontextmanager
+async def _findings(url: str, options: Any) -> AsyncIterator[AsyncIterator[Diagnosis]]:
+    """Examine a folder by a store in it, and what else keeps objects by its verbs."""
     from packhouse.blobs.options import locate_store
+    from packhouse.cli.folder_trials import examine_folder
+    from packhouse.objects import open_objects
+    from packhouse.objects.doctor import examine
 
     path = locate_store(url).path
-    if path is None:
-        yield url
+    if path is not None:
+        with _place(path) as place:
+            async with aclosing(examine_folder(place)) as findings:
+                yield findings
         return
+    async with open_objects(url, options=options) as store, aclosing(examine(store)) as findings:
+        yield findings
+
+
+@contextmanager
+def _place(path: str) -> Iterator[str]:
+    """Tell where to try in a folder: in a new one, so that a store can be made there afterwards."""
+    import tempfile
+
     missing = not Path(path).exists()
     Path(path).mkdir(parents=True, exist_ok=True)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import packhouse
 
 __all__ = ["get"]
+
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP}  # of file systems that have no hard links
 
 
 def get(
@@ -80,10 +83,10 @@ def _check_vacant(path: Path, *, force: bool) -> None:
 
 async def _get_file(store: packhouse.BlobStore, key: str, path: Path, *, force: bool) -> None:
     """Load piece by piece into a temporary file beside the goal, then put it in place."""
-    if not force and os.path.lexists(path):
-        raise usage(f"get: {str(path)!r} exists; --force replaces it")
+    if not force:
+        _check_missing(path)
     size = await store.size(key)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(prefix=".packhouse-", dir=path.parent)
     try:
         with Meter(path.name, size) as meter, os.fdopen(descriptor, "wb") as file:
             async for piece in pieces_of(store, key):
@@ -92,15 +95,33 @@ async def _get_file(store: packhouse.BlobStore, key: str, path: Path, *, force: 
             file.flush()
             os.fsync(file.fileno())
             os.fchmod(file.fileno(), 0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except BaseException:
+        _put_in_place(temporary, path, force=force)
+    finally:
         Path(temporary).unlink(missing_ok=True)
-        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _check_missing(path: Path) -> None:
+    if os.path.lexists(path):
+        raise usage(f"get: {str(path)!r} exists; --force replaces it")
+
+
+def _put_in_place(temporary: str, path: Path, *, force: bool) -> None:
+    """Give the whole file its name; without `force` never that of a file that came into being meanwhile."""
+    if not force:
+        try:
+            os.link(temporary, path)
+        except OSError as error:
+            _check_missing(path)
+            if error.errno not in _NO_LINKS:
+                raise
+        else:
+            return
+    Path(temporary).replace(path)
 
 
 def _umask() -> int:

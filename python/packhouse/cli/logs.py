@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
 
 from packhouse.cli.options import Json, Store
-from packhouse.cli.output import write
+from packhouse.cli.output import flush, write
 from packhouse.cli.run import run
 from packhouse.cli.tasks import TaskPath, open_task
 
@@ -39,7 +38,7 @@ async def _logs(path: str, url: str, stream: str | None, source: str | None, int
             await _check(task, path, stream or "stdout", source)
         async for piece in task.follow_log(source, stream or "stdout", interval=interval):
             write(piece)
-            sys.stdout.buffer.flush()
+            flush()
 
 
 async def _check(task: Any, path: str, stream: str, source: str | None) -> None:

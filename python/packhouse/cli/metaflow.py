@@ -9,7 +9,7 @@ import typer
 from packhouse.cli.meter import Meter
 from packhouse.cli.options import Json
 from packhouse.cli.output import bytes_text, count_text, emit_json, emit_line
-from packhouse.cli.run import DAMAGE, run
+from packhouse.cli.run import DAMAGE, call
 
 if TYPE_CHECKING:
     from packhouse.compat.metaflow.compare import Compared
@@ -29,7 +29,7 @@ def verify(
     What is damaged or missing is listed with the runs it hurts, and noted, so that saving the same artifact again with
     the drop-in heals it. The exit code is 4 if anything is wrong.
     """
-    run(lambda: _verify(root, as_json=as_json), as_json=as_json)
+    call(lambda: _verify(root, as_json=as_json), as_json=as_json)
 
 
 @app.command("compare")
@@ -41,10 +41,10 @@ def compare(
 
     Then damage files and show what each of them makes of it. Metaflow and packhouse-metaflow have to be installed.
     """
-    run(lambda: _compare(scale, as_json=as_json), as_json=as_json)
+    call(lambda: _compare(scale, as_json=as_json), as_json=as_json)
 
 
-async def _verify(root: str, *, as_json: bool) -> None:
+def _verify(root: str, *, as_json: bool) -> None:
     from packhouse.compat.metaflow.verify import verify_datastore
 
     with Meter("verifying") as meter:
@@ -68,7 +68,7 @@ async def _verify(root: str, *, as_json: bool) -> None:
         if report.unverifiable:
             emit_line(f"{count_text(report.unverifiable, 'file')} with a name that is no SHA-1: not verified")
         for path in report.unreadable:
-            emit_line(f"unreadable: {path}, a task's record: which blobs it names is not known")
+            emit_line(f"unreadable: {path}: which blobs a task's record names there is not known")
         if report.hurt:
             emit_line(f"{count_text(len(report.hurt), 'blob')} cannot be read")
         elif not report.unreadable:
@@ -85,7 +85,7 @@ def _show_hurt(one: HurtBlob) -> None:
         emit_line("  no task's record names it")
 
 
-async def _compare(scale: float, *, as_json: bool) -> None:
+def _compare(scale: float, *, as_json: bool) -> None:
     import tempfile
     from pathlib import Path
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any
 
-__all__ = ["bytes_text", "count_text", "emit_json", "emit_line", "json_line", "note", "write"]
+__all__ = ["OutputError", "bytes_text", "count_text", "emit_json", "emit_line", "flush", "json_line", "note", "write"]
+
+
+class OutputError(OSError):
+    """Standard output cannot be written to: nothing is said of the store by that."""
 
 
 def emit_json(document: dict[str, Any]) -> None:
     """Print one document on one line and hand it on at once: what is printed has happened."""
-    sys.stdout.buffer.write(json_line(document))
-    sys.stdout.buffer.flush()
+    write(json_line(document))
+    flush()
 
 
 def json_line(document: dict[str, Any]) -> bytes:
@@ -25,6 +30,8 @@ def json_line(document: dict[str, Any]) -> bytes:
 def _legible(value: object) -> object:
     if isinstance(value, dict):
         return {name: _legible(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_legible(each) for each in value]
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return value
@@ -32,13 +39,48 @@ def _legible(value: object) -> object:
 
 def emit_line(line: str) -> None:
     """Print one line and hand it on at once; a file name that is not UTF-8 is printed as its bytes."""
-    sys.stdout.buffer.write(os.fsencode(line) + b"\n")
-    sys.stdout.buffer.flush()
+    write(_encoded(line) + b"\n")
+    flush()
+
+
+def _encoded(line: str) -> bytes:
+    try:
+        return os.fsencode(line)
+    except UnicodeEncodeError:  # a locale that cannot say it: █, ✓, a name
+        return line.encode("utf-8", "surrogateescape")
 
 
 def write(content: bytes) -> None:
-    """Hand raw bytes on."""
-    sys.stdout.buffer.write(content)
+    """Hand raw bytes on, all of them.
+
+    Raises:
+        OutputError: standard output takes no more.
+    """
+    view = memoryview(content)
+    try:
+        while view:
+            view = view[_taken(sys.stdout.buffer.write(view)) :]
+    except OSError as error:
+        raise OutputError(error.errno, error.strerror) from error
+
+
+def _taken(count: int | None) -> int:
+    """Return how much was taken: without a buffer of Python's it may be less than all, or None, for nothing."""
+    if count is None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return count
+
+
+def flush() -> None:
+    """Hand on at once what was written.
+
+    Raises:
+        OutputError: standard output takes no more.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise OutputError(error.errno, error.strerror) from error
 
 
 def note(line: str) -> None:

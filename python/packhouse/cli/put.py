@@ -20,7 +20,7 @@ from packhouse.cli.options import Json, Store
 from packhouse.cli.output import bytes_text, count_text, emit_json, emit_line, note
 from packhouse.cli.run import run, usage
 from packhouse.cli.target import Kind, document_for
-from packhouse.files import PathSource
+from packhouse.files import PathSource, may_wait
 
 if TYPE_CHECKING:
     import packhouse
@@ -41,7 +41,7 @@ def put(
         typer.Option(
             metavar="MIB",
             min=1,
-            help="Commit after so much: what an interruption loses at most.",
+            help="Commit after so much, between files: what an interruption loses at most, but for one file.",
         ),
     ] = 256,
     as_json: Json = False,
@@ -137,9 +137,10 @@ async def _put_files(store: packhouse.BlobStore, files: list[str], commit_every:
 
 async def _put_folder(store: packhouse.BlobStore, folder: str, commit_every: int) -> packhouse.SavedBlob:
     """Save a folder as a tree."""
-    files = (path for path in Path(folder).rglob("*") if path.is_file() and not path.is_symlink())
+    from packhouse.trees import walk
+
     with Meter(folder) as meter:
-        meter.reach(0, sum(path.stat().st_size for path in files))
+        meter.reach(0, sum(entry.size for entry in walk(folder)))
         return await store.save_tree(folder, commit_every=commit_every, progress=meter.follow)
 
 
@@ -149,15 +150,9 @@ async def _put_input(store: packhouse.BlobStore) -> packhouse.SavedBlob:
         raise usage("put: - is standard input, which is closed")
     file = sys.stdin.buffer
     with Meter("standard input") as meter:
-        source = _arriving(file.fileno()) if _may_wait(file.fileno()) else file
+        source = _arriving(file.fileno()) if may_wait(file.fileno()) else file
         (saved,) = await store.save_blobs([source], progress=meter.follow)
     return saved
-
-
-def _may_wait(fd: int) -> bool:
-    """Tell whether a read may wait for somebody: for a pipe, a socket or a terminal."""
-    mode = os.fstat(fd).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(fd)
 
 
 async def _arriving(fd: int) -> AsyncIterator[bytes]:

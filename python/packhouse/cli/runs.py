@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from packhouse.cli.meter import Meter
 from packhouse.cli.options import Json, Store
 from packhouse.cli.output import count_text, emit_json, emit_line
 from packhouse.cli.run import run
@@ -28,7 +29,9 @@ async def _runs(url: str, flow: str, *, as_json: bool) -> None:
 
     counts: dict[tuple[str, str], list[int]] = {}
     async with packhouse.open(url, mode="r") as store:
-        for task, attempts in (await all_attempts(store, *([flow] if flow else []))).items():
+        with Meter("listing tasks", counts=False):
+            found = await all_attempts(store, *([flow] if flow else []))
+        for task, attempts in found.items():
             count = counts.setdefault(task[:2], [0, 0])
             count[attempts.latest in attempts.done] += 1
     for (name, run_id), (pending, done) in counts.items():

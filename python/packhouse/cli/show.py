@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from packhouse.cli.meter import Meter
 from packhouse.cli.options import Json, Store
 from packhouse.cli.output import bytes_text, emit_json, emit_line
 from packhouse.cli.run import run
@@ -19,10 +20,11 @@ async def _show(path: str, url: str, *, as_json: bool) -> None:
     import packhouse
 
     async with packhouse.open(url, mode="r") as store:
-        task = await open_task(store, path)
-        done = await task.has_metadata("DONE.lock")
-        artifacts = sorted(task.artifacts())
-        logs = [(log, await task.get_log_size([log.source], log.stream)) for log in await task.log_names()]
+        with Meter("reading the task", counts=False):
+            task = await open_task(store, path)
+            done = await task.has_metadata("DONE.lock")
+            artifacts = sorted(task.artifacts())
+            logs = [(log, await task.get_log_size([log.source], log.stream)) for log in await task.log_names()]
     if as_json:
         emit_json(
             {

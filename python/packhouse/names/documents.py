@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from packhouse.blobs.records import check_key
-from packhouse.errors import InvalidInput
+from packhouse.errors import CorruptBlob, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Document", "NamedDocument", "check_name", "decode", "encode", "encode_refs"]
+__all__ = ["Document", "NamedDocument", "check_name", "check_names", "decode", "encode", "encode_refs"]
 
 _OPTIONS = orjson.OPT_SORT_KEYS
 
@@ -59,6 +59,17 @@ def check_name(name: object) -> str:
     return name
 
 
+def check_names(names: Iterable[str]) -> list[str]:
+    """Return the names as a list.
+
+    Raises:
+        InvalidInput: one of them is no name, or it is one name instead of many.
+    """
+    if isinstance(names, str):
+        raise InvalidInput(f"names is an iterable of names, not one str: {names!r}", kind="name")
+    return [check_name(name) for name in names]
+
+
 def encode(name: str, doc: object) -> bytes:
     """Write a document as JSON.
 
@@ -84,9 +95,16 @@ def _opened(value: object) -> object:
     return None
 
 
-def decode(doc: bytes) -> Any:
-    """Read a document that the engine has verified."""
-    return orjson.loads(doc)
+def decode(name: str, doc: bytes) -> Any:
+    """Read a document whose bytes the engine has verified.
+
+    Raises:
+        CorruptBlob: it is not JSON.
+    """
+    try:
+        return orjson.loads(doc)
+    except orjson.JSONDecodeError as error:
+        raise CorruptBlob(f"the document of {name!r} is not JSON: {error}", kind="envelope") from error
 
 
 def encode_refs(refs: Iterable[str]) -> list[str]:

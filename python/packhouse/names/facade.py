@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from packhouse._engine import Cancel
-from packhouse.errors import InvalidInput, NameConflict, NameNotFound, PackhouseError
-from packhouse.names.documents import Document, NamedDocument, check_name, decode, encode, encode_refs
+from packhouse.errors import CorruptBlob, InvalidInput, NameConflict, NameNotFound, PackhouseError, StoreClosed
+from packhouse.names.documents import Document, NamedDocument, check_name, check_names, decode, encode, encode_refs
 from packhouse.names.listing import NameList
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Names:
             NameNotFound: no document has the name.
             CorruptBlob: it is damaged.
         """
-        (found,) = await self._get([name])
+        (found,) = await self._get([check_name(name)])
         return _result(found)
 
     async def get_many(self, names: Iterable[str]) -> list[NamedDocument | None]:
@@ -49,7 +49,7 @@ class Names:
         Raises:
             CorruptBlob: one of them is damaged.
         """
-        return [_result_or_none(found, NameNotFound) for found in await self._get(list(names))]
+        return [_result_or_none(found, NameNotFound) for found in await self._get(check_names(names))]
 
     async def put(self, name: str, doc: object, *, refs: Iterable[str] = ()) -> str:
         """Let the name stand for this document from now on, whatever stood there; returns its version.
@@ -107,7 +107,7 @@ class Names:
 
     async def delete_many(self, names: Iterable[str]) -> list[bool]:
         """Delete many documents for one sync; False stands for a name that no document had."""
-        outcomes = await self._apply("delete", [_delete(name, None) for name in names])
+        outcomes = await self._apply("delete", [_delete(name, None) for name in check_names(names)])
         return [not isinstance(_outcome(outcome, NameNotFound), NameNotFound) for outcome in outcomes]
 
     def list(self, prefix: str = "", *, after: str | None = None) -> NameList:
@@ -124,15 +124,11 @@ class Names:
 
     async def _get(self, names: Sequence[str]) -> Sequence[NamedDocument | Exception]:
         core = self._opened()
-        checked = [check_name(name) for name in names]
         cancel = Cancel()
 
         def read() -> list[NamedDocument | Exception]:
-            found = core.names().get(checked, cancel)
-            return [
-                one if isinstance(one, Exception) else NamedDocument(decode(one[0]), one[1], tuple(one[2]))
-                for one in found
-            ]
+            found = core.names().get(names, cancel)
+            return [_read(name, one) for name, one in zip(names, found, strict=True)]
 
         return await core.jobs.call(read, cancel)
 
@@ -145,12 +141,32 @@ class Names:
         if not changes:
             return []
         cancel = Cancel()
-        return await core.jobs.call_decided(lambda: core.names().apply(changes, cancel), cancel, _undone)
+        outcomes = await core.jobs.call_decided(
+            lambda: core.names().apply(changes, cancel), cancel, _undone, threads=core.changing
+        )
+        if not core.jobs.closed:
+            return outcomes
+        closed = StoreClosed("the store was closed during the operation")
+        return [closed if _cancelled(outcome) else outcome for outcome in outcomes]
 
 
 def _undone(outcomes: Sequence[str | Exception | None]) -> bool:
     """Tell whether a cancellation came in time for all changes: then it is what the caller gets."""
-    return all(isinstance(outcome, PackhouseError) and outcome.kind == "cancelled" for outcome in outcomes)
+    return all(map(_cancelled, outcomes))
+
+
+def _cancelled(outcome: str | Exception | None) -> bool:
+    return isinstance(outcome, PackhouseError) and outcome.kind == "cancelled"
+
+
+def _read(name: str, found: tuple[bytes, str, Sequence[str]] | Exception) -> NamedDocument | Exception:
+    if isinstance(found, Exception):
+        return found
+    doc, version, refs = found
+    try:
+        return NamedDocument(decode(name, doc), version, tuple(refs))
+    except CorruptBlob as error:
+        return error
 
 
 def _put(name: str, doc: object, refs: Iterable[str], when: str) -> _Change:

@@ -96,8 +96,10 @@ def check_object_name(name: str, *, prefix: bool = False) -> str:
 class ObjectStore(ABC):
     """Names and their bytes, somewhere. Used within `async with`; one event loop at a time.
 
-    Whatever a verb raises, it has either had its whole effect or none, and which of them is known, but for
-    `CommitUncertain`. A verb that is cancelled may have had its effect.
+    A verb that raises has had its whole effect on an object or none. Of `put_if` it is known which, but for
+    `CommitUncertain`: any other error says that nothing was written. A `put`, `delete` or `copy` may have had its
+    effect where the error is that of a lost answer (`connection-lost`, `deadline`, `service-failed`): repeat it. A verb
+    that is cancelled may have had its effect.
     """
 
     @property

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from itertools import islice
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -28,6 +28,7 @@ from packhouse.objects.folder import Folder, write_all
 
 __all__ = ["LocalObjects"]
 
+T = TypeVar("T")
 _LISTED_AT_ONCE = 1000
 
 
@@ -46,8 +47,17 @@ class LocalObjects(ObjectStore):
         return str(self._folder.path)
 
     async def __aenter__(self) -> Self:
-        await to_thread.run_sync(self._folder.make)
+        await self._do("make", "the folder", self._folder.make)
         return self
+
+    async def _do(self, action: str, name: str, work: Callable[..., T], *args: Any) -> T:
+        """Call what touches files, in a thread; what the system says becomes an error of ours."""
+
+        def told() -> T:
+            with self._folder.told(action, name):
+                return work(*args)
+
+        return await to_thread.run_sync(told)
 
     async def get(
         self, name: str, *, start: int = 0, length: int | None = None, into: memoryview | None = None
@@ -76,16 +86,16 @@ class LocalObjects(ObjectStore):
         return await self._write(name, body, (version,))
 
     async def _write(self, name: str, body: Body, condition: tuple[str | None] | None) -> ObjectInfo:
-        file, staged = await to_thread.run_sync(self._folder.stage)
+        file, staged = await self._do("write", name, self._folder.stage)
         try:
             if isinstance(body, Stream):
                 size = 0
                 async with body.reading() as pieces:
                     async for piece in pieces:
-                        size += await to_thread.run_sync(write_all, file, piece)
+                        size += await self._do("write", name, write_all, file, piece)
                 check_size(body, size, name)
             else:
-                await to_thread.run_sync(write_all, file, body)
+                await self._do("write", name, write_all, file, body)
 
             def publish() -> ObjectInfo:
                 with self._folder.told("write", name):
@@ -110,13 +120,17 @@ class LocalObjects(ObjectStore):
     async def _locked(self, name: str) -> AsyncIterator[None]:
         """Hold the lock that guards a name."""
         wait = 0.001
-        while (lock := self._folder.try_lock(name)) is None:
+        while (lock := self._try_lock(name)) is None:
             await anyio.sleep(wait)
             wait = min(wait * 2, 0.05)
         try:
             yield
         finally:
             os.close(lock)
+
+    def _try_lock(self, name: str) -> int | None:
+        with self._folder.told("lock", name):
+            return self._folder.try_lock(name)
 
     async def delete(self, names: Iterable[str]) -> None:
         for name in [check_object_name(name) for name in names]:
@@ -134,7 +148,7 @@ class LocalObjects(ObjectStore):
         def some() -> list[ObjectInfo]:
             return list(islice(found, _LISTED_AT_ONCE))
 
-        while infos := await to_thread.run_sync(some):
+        while infos := await self._do("list", prefix or "all", some):
             for info in infos:
                 yield info
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from packhouse.blobs.keys import FedKeys
 from packhouse.blobs.keys import SyncKeys as TakenKeys
 from packhouse.blobs.records import KeyLike, LoadedBlob
-from packhouse.errors import InvalidInput
+from packhouse.errors import InvalidInput, StoreClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,8 @@ class LoadedBlobs(Iterator[LoadedBlob]):
         self._ended = True
         self._error = None
         self._ready = iter(())
-        self._portal.call(self._inner.aclose)
+        with suppress(StoreClosed):  # then nothing works on it any more
+            self._portal.call(self._inner.aclose)
 
     def _feed(self) -> None:
         """Give more keys; an error of their iterable is kept until what came before is handed out."""
@@ -127,7 +129,8 @@ class BlobReader(io.RawIOBase):
         """Let go of the blob."""
         if not self.closed:
             super().close()
-            self._portal.call(self._inner.aclose)
+            with suppress(StoreClosed):  # the store has let go of it
+                self._portal.call(self._inner.aclose)
 
 
 async def _made(make: Callable[[FedKeys], AsyncLoadedBlobs], fed: FedKeys) -> AsyncLoadedBlobs:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Self
 
+from packhouse.names.documents import check_names
+
 if TYPE_CHECKING:
     from packhouse.names import Document, NamedDocument
     from packhouse.names import Names as AsyncNames
@@ -49,7 +51,7 @@ class Names:
 
     def get_many(self, names: Iterable[str]) -> list[NamedDocument | None]:
         """Read documents; None stands for a name that no document has."""
-        return self._portal.call(self._inner.get_many, list(names))
+        return self._portal.call(self._inner.get_many, check_names(names))
 
     def put(self, name: str, doc: object, *, refs: Iterable[str] = ()) -> str:
         """Let the name stand for this document from now on; returns its version. As `packhouse.Names.put`."""
@@ -97,7 +99,7 @@ class Names:
 
     def delete_many(self, names: Iterable[str]) -> list[bool]:
         """Delete many documents for one sync; False stands for a name that no document had."""
-        return self._portal.call(self._inner.delete_many, list(names))
+        return self._portal.call(self._inner.delete_many, check_names(names))
 
     def list(self, prefix: str = "", *, after: str | None = None) -> NameList:
         """List the names that begin with a prefix, as they are at one moment. As `packhouse.Names.list`."""

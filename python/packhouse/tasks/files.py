@@ -6,18 +6,20 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import orjson
+
 from packhouse.errors import InvalidInput, NameNotFound
 from packhouse.names import Document
-from packhouse.tasks.layout import ATTEMPT, DATA, DONE, MAX_ATTEMPTS, TaskId
+from packhouse.tasks.layout import ATTEMPT, DATA, DONE, MAX_ATTEMPTS, META, TaskId
 from packhouse.tasks.record import Record
 
 if TYPE_CHECKING:
     from packhouse.blobs.store import BlobStore
     from packhouse.names import NamedDocument
 
-__all__ = ["Attempts", "TaskFiles", "document_of", "find_attempts", "read_records", "value_of"]
+__all__ = ["Attempts", "TaskFiles", "find_attempts", "make_document", "read_records", "value_of"]
 
-_LARGEST_RECORD = 8 << 20  # a name's document has at most 16 MiB
+_LARGEST = 8 << 20  # a name's document has at most 16 MiB
 _RESERVED = (ATTEMPT, DONE, DATA)
 
 
@@ -64,9 +66,10 @@ class TaskFiles:
         for name in contents:
             if not name:
                 raise InvalidInput(f"the name of metadata is text, not {name!r}", kind="name")
-            if name in _RESERVED or self._task.file(name, attempt) != self._plain(name, attempt):
+            if name in _RESERVED or not self._plain(name, attempt).startswith(META):
                 raise InvalidInput(f"{name!r} is what init_task and done write: save it by another name", kind="name")
-        documents = [Document(self._plain(name, attempt), document_of(value)) for name, value in contents.items()]
+        plain = ((self._plain(name, attempt), value) for name, value in contents.items())
+        documents = [await make_document(self._store, name, value) for name, value in plain]
         if overwrite:
             await self._store.names.put_many(documents)
         else:
@@ -86,13 +89,9 @@ class TaskFiles:
 
     async def write_record_document(self, value: Mapping[str, Any], keys: Collection[str], attempt: int | None) -> None:
         """Write a record as `write_record`, in the form of Metaflow's document, which may have more parts than ours."""
-        refs = dict.fromkeys(keys)
-        document: dict[str, Any] = {"value": value}
-        encoded = json.dumps(value).encode()
-        if len(encoded) > _LARGEST_RECORD:
-            (blob,) = await self._store.save_blobs([encoded], pin=False)
-            document, refs = {"blob": blob.key}, {**refs, blob.key: None}
-        await self._store.names.put(self._task.file(DATA, attempt), document, refs=refs)
+        name = self._task.file(DATA, attempt)
+        document = await make_document(self._store, name, value, tuple(dict.fromkeys(keys)))
+        await self._store.names.put(name, document.doc, refs=document.refs)
 
     async def mark_done(self, attempt: int | None) -> None:
         """Say that an attempt is done: its record stands before."""
@@ -148,20 +147,32 @@ async def read_records(store: BlobStore, attempts: Sequence[tuple[TaskId, int | 
     return records
 
 
-def document_of(value: object) -> dict[str, Any]:
-    """Write a value as Metaflow's JSON would have it: what a document cannot say exactly is kept as text.
+async def make_document(store: BlobStore, name: str, value: object, refs: tuple[str, ...] = ()) -> Document:
+    """Make the document of a value as Metaflow's JSON would have it; what is too long for one is put into a blob.
 
     Raises:
         InvalidInput: JSON cannot say it.
     """
     try:
         text = json.dumps(value)
+        document = _plain_or_text(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"metadata is not JSON: {error}", kind="document") from error
+    if len(text) <= _LARGEST // 2 or len(orjson.dumps(document)) <= _LARGEST:
+        return Document(name, document, refs)
+    (blob,) = await store.save_blobs([text.encode()], pin=False)
+    return Document(name, {"blob": blob.key}, (*refs, blob.key))
+
+
+def _plain_or_text(text: str) -> dict[str, Any]:
+    """Write JSON as a document; what a document would change, be it the order of keys alone, is kept as text."""
     try:
-        return {"value": json.loads(text, parse_constant=_refuse, parse_int=_small)}
-    except ValueError:
+        value = json.loads(text, parse_constant=_refuse, parse_int=_small)
+        orjson.dumps(value)  # which knows no lone surrogates, and how deep lists may be in each other
+    except (TypeError, ValueError):
         return {"text": text}
+    in_order = json.dumps(value, sort_keys=True) == text  # a document's keys are sorted
+    return {"value": value} if in_order else {"ordered": text}
 
 
 def _refuse(constant: str) -> object:
@@ -183,6 +194,8 @@ async def value_of(store: BlobStore, document: NamedDocument) -> Any:
     match document.doc:
         case {"value": value}:
             return value
+        case {"ordered": str(text)}:
+            return orjson.loads(text)
         case {"text": str(text)}:
             return json.loads(text)
         case {"blob": str(key)}:

@@ -23,6 +23,7 @@ __all__ = [
     "DATA",
     "DONE",
     "MAX_ATTEMPTS",
+    "META",
     "TaskId",
     "flow_prefix",
     "part",
@@ -37,6 +38,8 @@ MAX_ATTEMPTS = 6
 """Attempts are numbered 0 to 5, as Metaflow's."""
 
 STATE = "tasks/state"
+META = "tasks/meta/"
+"""What the names of metadata begin with, and of nothing else."""
 
 
 class TaskId(NamedTuple):

@@ -75,8 +75,12 @@ class Logs:
 
     async def load(self, log: LogName) -> bytes | None:
         """Read a log whole; None when there is none."""
-        pieces = [piece async for piece in self.pieces(log)]
-        return b"".join(pieces) if pieces or await self.exists(log) else None
+        while True:
+            position = _Position()
+            pieces = [piece async for piece in self._unread(log, position)]
+            head, generation = await self._generation(log)
+            if generation == position.generation:  # else it was saved anew meanwhile
+                return b"".join(pieces) if head is not None or position.after else None
 
     async def exists(self, log: LogName) -> bool:
         """Tell whether there is such a log."""
@@ -84,14 +88,16 @@ class Logs:
         return head is not None or bool(await self._numbered(log, generation, None))
 
     async def size(self, log: LogName) -> int | None:
-        """Tell the bytes of a log without reading them; None when there is none."""
-        head, generation = await self._generation(log)
-        names = await self._numbered(log, generation, None)
-        if head is None and not names:
-            return None
-        documents = await self._store.names.get_many(names)
-        sizes: list[int] = [one["size"] for one in [head or {"size": 0}, *(each.doc for each in documents if each)]]
-        return sum(sizes)
+        """Tell the bytes of a log; None when there is none. Of its pieces those that are small texts are read."""
+        while True:
+            head, generation = await self._generation(log)
+            names = await self._numbered(log, generation, None)
+            total = 0 if head is None else int(head["size"])
+            for start in range(0, len(names), _AT_ONCE):
+                found = await self._store.names.get_many(names[start : start + _AT_ONCE])
+                total += sum(each.doc["size"] for each in found if each)
+            if (await self._generation(log))[1] == generation:  # else it was saved anew meanwhile
+                return total if head is not None or names else None
 
     async def pieces(self, log: LogName | str, *, follow: float | None = None) -> AsyncGenerator[bytes]:
         """Read a log piece by piece.

@@ -96,7 +96,7 @@ class TaskLogs:
 
     @needs("r")
     async def get_log_size(self, logsources: Iterable[str], stream: str) -> int:
-        """Tell the bytes of a stream, summed over sources, without reading them."""
+        """Tell the bytes of a stream, summed over sources. What was saved whole is not read."""
         await self.ready()
         logs = self._logs()
         return sum([await logs.size(_log(source, stream)) or 0 for source in logsources])

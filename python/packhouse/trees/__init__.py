@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from packhouse.trees.manifest import HEADER, Entry, decode_entry, encode_entry
 from packhouse.trees.restoring import restore_tree
-from packhouse.trees.saving import COMMIT_EVERY, save_tree
+from packhouse.trees.saving import COMMIT_EVERY, save_tree, walk
 
-__all__ = ["COMMIT_EVERY", "HEADER", "Entry", "decode_entry", "encode_entry", "restore_tree", "save_tree"]
+__all__ = ["COMMIT_EVERY", "HEADER", "Entry", "decode_entry", "encode_entry", "restore_tree", "save_tree", "walk"]

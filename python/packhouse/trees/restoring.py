@@ -109,7 +109,9 @@ class _Writer:
             elif entry.kind == "link":
                 folder.link(entry.parts[-1], entry.target)
             else:
-                self._open.append((entry.parts[-1], folder.folder(entry.parts[-1]), entry.mode & _MODE_BITS))
+                below = folder.folder(entry.parts[-1])
+                # One that was there keeps its permissions: they are its owner's, not those of whoever wrote this.
+                self._open.append((entry.parts[-1], below, entry.mode & _MODE_BITS if below.made else None))
         return sum(entry.size for entry in entries)
 
     def finish(self) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from packhouse.blobs.records import SavedBlob
     from packhouse.blobs.sources import BlobSource
 
-__all__ = ["COMMIT_EVERY", "save_tree"]
+__all__ = ["COMMIT_EVERY", "save_tree", "walk"]
 
 COMMIT_EVERY = 1 << 30
 _WALKED_AT_ONCE = 256
@@ -55,7 +55,7 @@ class _Lines(AsyncIterator[bytes]):
         self._root = root
         self._commit_every = commit_every
         self._tally = tally
-        self._walk = _walk(root, ())
+        self._walk = walk(root)
         self._entries: deque[Entry] = deque()
         self._saving: Saving | None = None
         self._begun = False
@@ -108,29 +108,52 @@ class _Lines(AsyncIterator[bytes]):
                     yield PathSource(path, repr(path), follow=False, size=entry.size)
 
 
-def _walk(root: str, above: tuple[str, ...]) -> Iterator[Entry]:
-    """Tell what is in a folder, folders before their content. Blocks."""
-    path = "/".join((root, *above))
+def walk(root: str) -> Iterator[Entry]:
+    """Tell what is in a folder, folders before their content, however deep. Blocks.
+
+    Raises:
+        StorageError: something cannot be read.
+        InvalidInput: something is neither file, folder nor link.
+    """
+    listings = [_listed(root)]
+    above: list[str] = []
+    while listings:
+        one = next(listings[-1], None)
+        if one is None:
+            listings.pop()
+            del above[-1:]
+            continue
+        entry = _entry((*above, one.name), one)
+        yield entry
+        if entry.kind == "dir":
+            listings.append(_listed(one.path))
+            above.append(one.name)
+
+
+def _listed(path: str) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(path) as found:
-            here = sorted(found, key=lambda one: os.fsencode(one.name))
-        for one in here:
-            parts = (*above, one.name)
-            status = one.stat(follow_symlinks=False)
-            mode = stat.S_IMODE(status.st_mode)
-            if stat.S_ISLNK(status.st_mode):
-                yield Entry(parts, "link", target=os.readlink(one.path))  # noqa: PTH115 - a Path would tidy it
-            elif stat.S_ISREG(status.st_mode):
-                yield Entry(parts, "file", mode, size=status.st_size)
-            elif stat.S_ISDIR(status.st_mode):
-                yield Entry(parts, "dir", mode)
-                yield from _walk(root, parts)
-            else:
-                message = f"save_tree: {one.path!r} is neither file, folder nor link"
-                raise InvalidInput(message, kind="tree-item")
+            return iter(sorted(found, key=lambda one: os.fsencode(one.name)))
     except OSError as error:
-        if isinstance(error, StorageError):
-            raise
-        kind = "source-missing" if isinstance(error, FileNotFoundError) else "source-unreadable"
-        message = f"save_tree: cannot read {error.filename or path!r}: {error.strerror}"
-        raise StorageError(message, kind=kind, errno=error.errno) from error
+        raise _unreadable(path, error) from error
+
+
+def _entry(parts: tuple[str, ...], one: os.DirEntry[str]) -> Entry:
+    try:
+        status = one.stat(follow_symlinks=False)
+        mode = stat.S_IMODE(status.st_mode)
+        if stat.S_ISLNK(status.st_mode):
+            return Entry(parts, "link", target=os.readlink(one.path))  # noqa: PTH115 - a Path would tidy it
+    except OSError as error:
+        raise _unreadable(one.path, error) from error
+    if stat.S_ISREG(status.st_mode):
+        return Entry(parts, "file", mode, size=status.st_size)
+    if stat.S_ISDIR(status.st_mode):
+        return Entry(parts, "dir", mode)
+    raise InvalidInput(f"save_tree: {one.path!r} is neither file, folder nor link", kind="tree-item")
+
+
+def _unreadable(path: str, error: OSError) -> StorageError:
+    kind = "source-missing" if isinstance(error, FileNotFoundError) else "source-unreadable"
+    message = f"save_tree: cannot read {error.filename or path!r}: {error.strerror}"
+    return StorageError(message, kind=kind, errno=error.errno)

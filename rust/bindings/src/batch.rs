@@ -46,7 +46,7 @@ impl Batch {
     /// Take the engine's batch away, to commit it.
     pub(crate) fn take(&self, py: Python<'_>) -> PyResult<store::Batch> {
         self.inner.check(py)?;
-        let taken = py.detach(|| self.inner.lock().take());
+        let taken = detached(py, || Ok(self.inner.lock().take()))?;
         taken.map(|filling| filling.batch).ok_or_else(|| errors::exception(py, &over()))
     }
 

@@ -119,9 +119,11 @@ impl Drop for View {
 const HUGE: usize = 2 << 20;
 
 /// Filling fresh memory costs a fault for each page, more than reading what fills it: 2 MiB at a time halves the time of a large load.
-/// Only whole pages within the memory are asked for, so none is kept that would not be.
+/// Only whole pages within the memory are asked for, so none is kept that would not be. To be called without the GIL: the system lets
+/// this wait for faults of other threads, some milliseconds.
 #[cfg(target_os = "linux")]
-fn ask_for_huge_pages(start: *mut u8, len: usize) {
+pub(crate) fn ask_for_huge_pages(memory: &mut [u8]) {
+    let (start, len) = (memory.as_mut_ptr(), memory.len());
     let page = rustix::param::page_size();
     let skipped = start.align_offset(page);
     let Some(rest) = len.checked_sub(skipped).filter(|_| len >= HUGE) else { return };
@@ -131,7 +133,7 @@ fn ask_for_huge_pages(start: *mut u8, len: usize) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ask_for_huge_pages(_start: *mut u8, _len: usize) {}
+pub(crate) fn ask_for_huge_pages(_memory: &mut [u8]) {}
 
 /// A `bytes` object that nobody has seen yet, and its memory, not yet written.
 ///
@@ -152,7 +154,6 @@ impl<'py> Unfilled<'py> {
         // SAFETY: it is a `bytes` object, whose memory does not move as long as it lives.
         let start: *mut c_char = unsafe { ffi::PyBytes_AsString(object.as_ptr()) };
         let start: *mut u8 = start.cast();
-        ask_for_huge_pages(start, len);
         Ok(Self { object, start, len })
     }
 

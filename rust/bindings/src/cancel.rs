@@ -21,6 +21,17 @@ impl Cancel {
         self.flag.cancel();
     }
 
+    /// Call `work` on behalf of whoever may raise this flag; what it returns.
+    fn during<'py>(&self, work: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.flag.during(|| work.call0())
+    }
+
+    /// The flag of whoever this thread works for.
+    #[staticmethod]
+    fn here() -> Option<Self> {
+        cancel::Cancel::here().map(|flag| Self { flag })
+    }
+
     /// Whether somebody asked to stop.
     fn is_cancelled(&self) -> bool {
         self.flag.is_cancelled()

@@ -14,8 +14,6 @@ use crate::objects::Carrier;
 #[pyclass(frozen, module = "packhouse._engine")]
 pub(crate) struct Disk {
     pub(crate) disk: Arc<dyn disk::Disk>,
-    /// Of a real folder: what the rules for network file systems ask.
-    pub(crate) real: Option<Arc<RealDisk>>,
 }
 
 #[pymethods]
@@ -37,8 +35,7 @@ impl Disk {
                 }
                 _ => Error::io("open", &shown, error),
             })?;
-            let real = Arc::new(real);
-            Ok(Self { disk: real.clone(), real: Some(real) })
+            Ok(Self { disk: Arc::new(real) })
         })
     }
 
@@ -67,17 +64,12 @@ impl Disk {
         if let Some(bytes) = whole {
             disk = disk.with_whole(bytes);
         }
-        Self { disk: Arc::new(disk), real: None }
+        Self { disk: Arc::new(disk) }
     }
 
     /// A store in memory, which lives as long as this object.
     #[staticmethod]
     fn memory() -> Self {
-        Self { disk: Arc::new(SimDisk::memory()), real: None }
-    }
-
-    /// What to call it in messages.
-    fn describe(&self) -> String {
-        self.disk.describe()
+        Self { disk: Arc::new(SimDisk::memory()) }
     }
 }

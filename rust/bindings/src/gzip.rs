@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use packhouse_engine::disk::{Disk, RealDisk};
-use packhouse_engine::gzip::{self, Found, GzipFiles as Files, Loaded, Sha1Key};
+use packhouse_engine::gzip::{self, Found, GzipFiles as Files, Health, Loaded, Sha1Key};
 use packhouse_engine::{Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-use crate::buffers::{Unfilled, View};
+use crate::buffers::{Unfilled, View, ask_for_huge_pages};
 use crate::cancel::Cancel;
 use crate::detach::{SLICE, detached, give_way};
 use crate::errors;
@@ -117,18 +117,21 @@ impl GzipFound {
         Ok(Self { found })
     }
 
-    fn __len__(&self) -> usize {
-        self.found.len()
-    }
-
     /// Bytes of each blob, as its file says; None where there is no file.
     fn sizes(&self) -> Vec<Option<u64>> {
         self.found.iter().map(|one| one.as_ref().map(Found::size)).collect()
     }
 
-    /// Whether each blob is what its key says; None where there is no file. Bounded memory.
-    fn sound(&self, py: Python<'_>, cancel: &Cancel) -> PyResult<Vec<Option<bool>>> {
-        detached(py, || gzip::sound(&self.found, &cancel.flag))
+    /// "sound" for each blob that is what its key says, else "damaged", or "not described" where stock's code would misread it; None
+    /// where there is no file. Bounded memory.
+    fn inspect(&self, py: Python<'_>, cancel: &Cancel) -> PyResult<Vec<Option<&'static str>>> {
+        let found = detached(py, || gzip::inspect(&self.found, &cancel.flag))?;
+        let told = |one| match one {
+            Health::Sound => "sound",
+            Health::Undescribed => "not described",
+            Health::Damaged => "damaged",
+        };
+        Ok(found.into_iter().map(|one| one.map(told)).collect())
     }
 
     /// Read whole blobs, verified: for each its bytes, None if there is no file, or its exception.
@@ -145,7 +148,10 @@ impl GzipFound {
             memory.push(Unfilled::new(py, size)?);
         }
         let mut places: Vec<&mut [u8]> = memory.iter_mut().map(Unfilled::memory).collect();
-        let results = detached(py, || Ok(gzip::fetch(&found, &mut places, &cancel.flag)))?;
+        let results = detached(py, || {
+            places.iter_mut().for_each(|memory| ask_for_huge_pages(memory));
+            Ok(gzip::fetch(&found, &mut places, &cancel.flag))
+        })?;
         let mut read = memory.into_iter().zip(results);
         let list = PyList::empty(py);
         for one in wanted {

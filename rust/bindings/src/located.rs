@@ -14,10 +14,6 @@ pub(crate) struct Located {
 
 #[pymethods]
 impl Located {
-    fn __len__(&self) -> usize {
-        self.found.len()
-    }
-
     /// Memory for the blobs from `start` to before `stop`, for one `Store.fetch`.
     fn room(slf: &Bound<'_, Self>, start: usize, stop: usize) -> PyResult<Room> {
         Room::new(slf, start, stop)

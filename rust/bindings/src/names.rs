@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use packhouse_engine::names::{Action, Change, Document, Listing, Names as Engine, Patience, When};
-use packhouse_engine::{Digest, Id, Kind, Result, store};
+use packhouse_engine::{Digest, Id, Result, store};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -75,31 +75,9 @@ impl Names {
         let (store, engine) = self.engine(py)?;
         let read = changes.iter().map(|change| read(py, change)).collect::<PyResult<Vec<_>>>()?;
         let outcomes = detached(py, || {
-            if !store.settings().conditional_writes {
-                let text = "write a name: the store was made without conditional writes, so updates would be lost";
-                return Err(packhouse_engine::Error::new(Kind::Unsupported, "conditional-writes", text));
-            }
-            let mut refs: Vec<Digest> = read.iter().flat_map(|one| &one.refs).copied().collect();
-            refs.sort_unstable();
-            refs.dedup();
-            check_refs(&store, &refs, &cancel.flag)?;
-            let patience = Patience { cancel: cancel.flag.clone(), deadline: None };
+            let patience = Patience { cancel: cancel.flag.clone(), ..Patience::default() };
             let changes: Vec<Change<'_>> = read.iter().map(Read::change).collect();
-            let mut outcomes = engine.apply(store.writer_id()?, &changes, &patience)?;
-            // What was written keeps its blobs alive from now on; whether it came in time is known only afterwards.
-            if check_refs(&store, &refs, &packhouse_engine::Cancel::new()).is_ok() {
-                return Ok(outcomes);
-            }
-            for (one, outcome) in read.iter().zip(&mut outcomes) {
-                let refs = &one.refs;
-                if let (false, Ok(_), Err(error)) =
-                    (refs.is_empty(), &outcome, check_refs(&store, refs, &packhouse_engine::Cancel::new()))
-                {
-                    let text = format!("put {:?}: it is written, but a blob that it names went meanwhile", one.name);
-                    *outcome = Err(error.recast(Kind::Uncertain, "refs-lost", &text));
-                }
-            }
-            Ok(outcomes)
+            store.change_names(&engine, &changes, &patience)
         })?;
         let list = PyList::empty(py);
         for (index, outcome) in outcomes.into_iter().enumerate() {
@@ -140,10 +118,6 @@ pub(crate) struct NameListing {
 
 #[pymethods]
 impl NameListing {
-    fn __len__(&self) -> usize {
-        self.listing.lock().as_ref().map_or(0, Listing::len)
-    }
-
     /// The next names, at most so many; none at the end.
     fn page(&self, py: Python<'_>, limit: usize) -> PyResult<Vec<String>> {
         detached(py, || Ok(self.listing.lock().as_mut().map(|listing| listing.page(limit)).unwrap_or_default()))
@@ -189,19 +163,4 @@ fn read<'a>(py: Python<'a>, (name, document, refs, when): &'a Given) -> PyResult
 fn version_of(py: Python<'_>, version: &str) -> PyResult<Id> {
     text::id(py, version)
         .map_err(|_| errors::invalid(py, "version", &format!("{version:?} is no version of a document")))
-}
-
-/// Every key that a document names must have its blob.
-fn check_refs(store: &store::Store, refs: &[Digest], cancel: &packhouse_engine::Cancel) -> Result<()> {
-    if refs.is_empty() {
-        return Ok(());
-    }
-    let found = store.are_whole(refs, cancel)?;
-    match refs.iter().zip(found).find(|(_, whole)| !whole) {
-        None => Ok(()),
-        Some((key, _)) => {
-            let text = format!("no blob has the key {key}, which a document is to keep alive");
-            Err(packhouse_engine::Error::new(Kind::NotFound, "ref-not-found", text))
-        }
-    }
 }

@@ -29,12 +29,14 @@ impl Carrier {
     }
 }
 
-/// Causes that only what is between us and a bucket knows: those of `StorageError` in `packhouse.errors`, and a bucket that is not there.
-const CAUSES: [&str; 16] = [
+/// Causes that only what is between us and a bucket knows: those of `StorageError` in `packhouse.errors`, a bucket that is not there, and
+/// a caller that gave up.
+const CAUSES: [&str; 17] = [
     "access-denied",
     "archived",
     "bad-answer",
     "bad-credentials",
+    "cancelled",
     "certificate",
     "clock-skew",
     "connection-lost",

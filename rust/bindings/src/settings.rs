@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use packhouse_engine::chunk::Params;
 use packhouse_engine::codec::DEFAULT_LEVEL;
-use packhouse_engine::disk::{FileSystem, RealDisk};
 use packhouse_engine::format::Settings;
-use packhouse_engine::{Error, Kind, Result, WriterId};
+use packhouse_engine::{Error, Result, WriterId};
 
 /// Days that blobs are kept which nothing pins, unless chosen otherwise.
 const RETENTION_MS: u64 = 14 * 24 * 60 * 60 * 1_000;
@@ -45,19 +44,4 @@ pub(crate) fn chosen(choice: &HashMap<String, u64>) -> Result<Settings> {
         reader_features: Vec::new(),
         writer_features: Vec::new(),
     })
-}
-
-/// Writing to a file system whose locks and syncs others answer for has to be asked for.
-pub(crate) fn refuse_shared(disk: &RealDisk) -> Result<()> {
-    let kind = disk
-        .file_system_kind()
-        .map_err(|error| Error::io("ask for the file system of", "the store's folder", error))?;
-    let name = match kind {
-        FileSystem::Local => return Ok(()),
-        FileSystem::Network(name) => name,
-        FileSystem::UserSpace => "user-space",
-    };
-    let text =
-        format!("open for writing: the folder is on a {name} file system; say shared=True if its rules are kept");
-    Err(Error::new(Kind::NotAStore, "shared-file-system", text))
 }

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::batch::Batch;
-use crate::buffers::{Unfilled, View};
+use crate::buffers::{Unfilled, View, ask_for_huge_pages};
 use crate::cancel::Cancel;
 use crate::detach::detached;
 use crate::disk::Disk;
@@ -25,6 +25,8 @@ use crate::text;
 
 /// 4 MiB of entries: those of about 3 GiB in large blobs.
 const ENTRIES_IN_MEMORY: usize = 1 << 16;
+/// 256 MiB.
+const PACK_TARGET: u64 = 256 << 20;
 
 /// An open store: blocking calls for worker threads.
 #[pyclass(frozen, module = "packhouse._engine")]
@@ -41,7 +43,10 @@ impl Store {
         let found = found.ok_or_else(|| errors::exception(py, &gone()))?;
         let mut bytes = Unfilled::new(py, size_of(py, found.size())?)?;
         let memory = bytes.memory();
-        detached(py, || engine.fetch(&[&found], &mut [memory], &cancel.flag).into_iter().collect::<Result<Vec<()>>>())?;
+        detached(py, || {
+            ask_for_huge_pages(memory);
+            engine.fetch(&[&found], &mut [memory], &cancel.flag).into_iter().collect::<Result<Vec<()>>>()
+        })?;
         Ok(bytes.filled())
     }
 
@@ -67,19 +72,19 @@ impl Store {
         chosen: HashMap<String, u64>,
     ) -> PyResult<Self> {
         let engine = detached(py, || {
-            if let (true, false, Some(real)) = (write, shared, &disk.real) {
-                settings::refuse_shared(real)?;
-            }
             let settings = settings::chosen(&chosen)?;
-            let options = store::OpenOptions { write, create, settings, threads, entries_in_memory: ENTRIES_IN_MEMORY };
+            let options = store::OpenOptions {
+                write,
+                create,
+                shared,
+                settings,
+                threads,
+                entries_in_memory: ENTRIES_IN_MEMORY,
+                pack_target: PACK_TARGET,
+            };
             store::Store::open(Arc::clone(&disk.disk), options)
         })?;
         Ok(Self { inner: Owned::new(engine) })
-    }
-
-    /// What to call it in messages.
-    fn describe(&self, py: Python<'_>) -> PyResult<String> {
-        Ok(self.engine(py)?.describe())
     }
 
     /// Whether its service wants versions in quotes, as its settings say.
@@ -123,9 +128,9 @@ impl Store {
     }
 
     /// Whether a batch was committed; None when it cannot be told any more.
-    fn committed(&self, py: Python<'_>, batch_id: &str) -> PyResult<Option<bool>> {
+    fn committed(&self, py: Python<'_>, batch_id: &str, cancel: &Cancel) -> PyResult<Option<bool>> {
         let (engine, id) = (self.engine(py)?, text::id(py, batch_id)?);
-        detached(py, || engine.committed(id))
+        detached(py, || engine.committed(id, &cancel.flag))
     }
 
     /// Find blobs by key and, where there is one, locator: a hint, passed over when it cannot be read.
@@ -148,7 +153,10 @@ impl Store {
         let found: Vec<&store::Located> = wanted.iter().flatten().collect();
         let mut memory = room.take(py)?;
         let mut outs: Vec<&mut [u8]> = memory.iter_mut().map(Unfilled::memory).collect();
-        let results = detached(py, || Ok(engine.fetch(&found, &mut outs, &cancel.flag)))?;
+        let results = detached(py, || {
+            outs.iter_mut().for_each(|memory| ask_for_huge_pages(memory));
+            Ok(engine.fetch(&found, &mut outs, &cancel.flag))
+        })?;
         drop(outs);
         // Stopped half-way is stopped.
         if let Some(Err(stop)) = results.iter().find(|result| matches!(result, Err(e) if e.kind() == Kind::Cancelled)) {
@@ -208,7 +216,10 @@ impl Store {
         let len = len.ok_or_else(|| errors::invalid(py, "range", "the range is not within the blob"))?;
         let mut bytes = Unfilled::new(py, size_of(py, len)?)?;
         let memory = bytes.memory();
-        detached(py, || engine.fetch_range(found, start, memory, &cancel.flag))?;
+        detached(py, || {
+            ask_for_huge_pages(memory);
+            engine.fetch_range(found, start, memory, &cancel.flag)
+        })?;
         Ok(bytes.filled())
     }
 

@@ -184,8 +184,15 @@ fn cold(root: &Path, work: impl FnOnce(&Store)) -> (u64, u64) {
     let told = std::env::var_os("PACKHOUSE_BENCH_TELL").is_some();
     let folder =
         Arc::new(Folder { root: root.to_owned(), requests: AtomicU64::new(0), bytes: AtomicU64::new(0), told });
-    let options =
-        OpenOptions { write: true, create: true, settings: settings(), threads: 16, entries_in_memory: 1 << 16 };
+    let options = OpenOptions {
+        write: true,
+        create: true,
+        shared: false,
+        settings: settings(),
+        threads: 16,
+        entries_in_memory: 1 << 16,
+        pack_target: 256 << 20,
+    };
     let store = Store::open(Arc::new(BucketDisk::new(Arc::clone(&folder) as Arc<dyn Objects>, None)), options);
     work(&store.unwrap());
     (folder.requests.load(Ordering::Relaxed), folder.bytes.load(Ordering::Relaxed))

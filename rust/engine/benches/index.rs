@@ -84,8 +84,15 @@ fn main() {
     let base = std::env::var_os("PACKHOUSE_BENCH_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from);
     let dir = base.join(format!(".bench-index-{}", std::process::id()));
     let open = || {
-        let options =
-            OpenOptions { write: true, create: true, settings: settings(), threads: 2, entries_in_memory: 1 << 16 };
+        let options = OpenOptions {
+            write: true,
+            create: true,
+            shared: false,
+            settings: settings(),
+            threads: 2,
+            entries_in_memory: 1 << 16,
+            pack_target: 256 << 20,
+        };
         Store::open(Arc::new(RealDisk::create(&dir).unwrap()), options).unwrap()
     };
     drop(open());

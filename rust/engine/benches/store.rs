@@ -72,8 +72,19 @@ impl Place {
             writer_features: Vec::new(),
         };
         let disk = Arc::new(RealDisk::create(&self.0).unwrap());
-        Store::open(disk, OpenOptions { write: true, create: true, settings, threads: 2, entries_in_memory: 1 << 16 })
-            .unwrap()
+        Store::open(
+            disk,
+            OpenOptions {
+                write: true,
+                create: true,
+                shared: false,
+                settings,
+                threads: 2,
+                entries_in_memory: 1 << 16,
+                pack_target: 256 << 20,
+            },
+        )
+        .unwrap()
     }
 }
 

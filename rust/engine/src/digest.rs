@@ -5,7 +5,6 @@
 //! the ordinary BLAKE3 hash. No thread pool: threads live as long as one call, so nothing survives a fork.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -229,11 +228,6 @@ fn subtrees(pieces: &[[u8; PIECE]], before: u64, threads: usize) -> Vec<Chaining
         }
     });
     values
-}
-
-/// As many threads as the machine runs at once.
-pub fn default_threads() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 #[cfg(test)]

@@ -87,7 +87,11 @@ impl Error {
             _ => "io",
         };
         let cause = refusal.map_or_else(of_the_system, |refusal| refusal.cause);
-        let kind = if cause == "no-bucket" { Kind::NotAStore } else { Kind::Io };
+        let kind = match cause {
+            "no-bucket" => Kind::NotAStore,
+            "cancelled" => Kind::Cancelled,
+            _ => Kind::Io,
+        };
         Self { kind, cause, message: format!("{operation} {path:?}: {source}"), source: Some(source) }
     }
 
@@ -119,7 +123,10 @@ impl Error {
     /// Why a part of the index cannot be read, told to whoever looked for something in it: what the system refused stays that.
     #[must_use]
     pub(crate) fn of_index(self, looked: &str) -> Self {
-        let (kind, cause) = if self.kind == Kind::Io { (Kind::Io, self.cause) } else { (Kind::Corrupt, "index") };
+        let (kind, cause) = match self.kind {
+            Kind::Io | Kind::Cancelled => (self.kind, self.cause),
+            _ => (Kind::Corrupt, "index"),
+        };
         self.recast(kind, cause, &format!("{looked}: a part of the index cannot be read"))
     }
 

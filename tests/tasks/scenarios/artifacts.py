@@ -207,3 +207,12 @@ def a_huge_artifact_comes_back(it: Candidate) -> Any:
     it.written(flow, {"huge": huge, "beside": 1})
     task = flow.get_task_datastore("1", "step", "1")
     return task["huge"] == huge, task["beside"], dict(task.get_artifact_sizes(["huge"]))["huge"] >= len(huge)
+
+
+@scenario
+def artifacts_are_listed_in_the_order_in_which_they_were_saved(it: Candidate) -> Any:
+    flow = it.flow(**it.as_upstream)
+    it.written(flow, {"b": 1, "a": 2, "_c": 3})
+    task = flow.get_task_datastore("1", "step", "1")
+    shown = list(task.to_dict(show_private=True))
+    return list(task), [name for name, _ in task.items()], shown, list(task.ds_metadata["info"])

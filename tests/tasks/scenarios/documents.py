@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -18,6 +19,8 @@ def metadata_is_kept_by_name(it: Candidate) -> Any:
     store.save_metadata({"a": 2}, allow_overwrite=False)
     store.save_metadata({"b": 3})
     store.save_metadata({"plain": 4}, add_attempt=False)
+    store.save_metadata({"surrogate": {"path": "\udcff"}, "order": {"b": {"z": 1, "y": 2}, "a": [1.5, -0.0]}})
+    store.save_metadata({"deep": _nested(300), "twice": {1: "a", "1": "b"}})
     bad = it.outcome(lambda: store.save_metadata({"ok": 1, "bad": {1}}))
     has = [store.has_metadata(name) for name in ("a", "ok", "plain")]
     store.done()
@@ -25,12 +28,20 @@ def metadata_is_kept_by_name(it: Candidate) -> Any:
     return (
         bad,
         has,
-        task.load_metadata(["a", "b", "c", "nan", "big", "zz", "ok"]),
+        task.load_metadata(["a", "b", "c", "nan", "big", "zz", "ok", "surrogate", "deep", "twice"]),
+        json.dumps(task.load_metadata(["order"])),
         task.load_metadata(["plain", "0.b"], add_attempt=False),
         task.has_metadata("plain", add_attempt=False),
         task.has_metadata("0.a", add_attempt=False),
         task.load_metadata([]),
     )
+
+
+def _nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 @scenario
@@ -70,10 +81,16 @@ def names_of_metadata_are_opaque(it: Candidate) -> Any:
     )
 
 
-@differing(ours=["<wrong value>"] * 3)
+@differing(ours=["<wrong value>"] * 9)
 def metadata_cannot_make_a_task_done(it: Candidate) -> Any:
     store = it.written(it.flow(), {}, done=False)
-    return [it.outcome(partial(store.save_metadata, {name: ""})) for name in ("DONE.lock", "data.json", "attempt.json")]
+    names = ("DONE.lock", "data.json", "attempt.json")
+    save, late = store.save_metadata, store._dangerous_save_metadata_post_done
+    return [
+        *(it.outcome(partial(save, {name: ""})) for name in names),
+        *(it.outcome(partial(save, {f"0.{name}": ""}, add_attempt=False)) for name in names),
+        *(it.outcome(partial(late, {f"0.{name}": ""}, add_attempt=False)) for name in names),
+    ]
 
 
 @scenario

@@ -65,6 +65,7 @@ class GzipFolder:
             with _Beside(cancel) as beside:
                 for group in groups(blobs):
                     keys += beside.add(batch, group, raw=raw)
+                    del group  # it is not held while the next is made
                 keys += beside.rest()
             batch.commit()
         finally:

@@ -26,6 +26,7 @@ def groups(blobs: Iterable[Buffer]) -> Iterator[list[Buffer]]:
     for blob in blobs:
         group.append(blob)
         size += memoryview(blob).nbytes
+        del blob  # it is not held while the next is made
         if size >= GROUP_BYTES or len(group) >= _GROUP_ITEMS:
             yield group
             group, size = [], 0

@@ -14,6 +14,8 @@ __all__ = ["RECORD", "BlobUser", "records", "users_in", "users_of"]
 RECORD = ".data.json"
 """How the files end in which tasks record their artifacts."""
 
+_DEPTH = 3  # run, step and task
+
 
 class BlobUser(NamedTuple):
     """An artifact that is kept in a blob.
@@ -53,7 +55,10 @@ def users_of(keys: Collection[str], flow: str, *, seconds: float | None = None) 
 
 
 def records(flow: str) -> Iterator[tuple[str, list[BlobUser] | None]]:
-    """Go through every record of a flow: its path, and the artifacts that it names; None if it cannot be read."""
+    """Go through every record of a flow: its path, and the artifacts that it names; None if it cannot be read.
+
+    A folder that cannot be listed comes as a record that cannot be read.
+    """
     for path in _records(flow):
         yield path, users_in(_text(path), path)
 
@@ -65,8 +70,8 @@ def users_in(text: bytes, path: str) -> list[BlobUser] | None:
         text: the file.
         path: where it is, which says run, step, task and attempt.
     """
-    run, step, task, name = path.split("/")[-4:]
     try:
+        run, step, task, name = path.split("/")[-4:]
         objects = orjson.loads(text).get("objects", {})
         found = [(key, artifact) for artifact, key in objects.items() if isinstance(key, str)]
     except (ValueError, AttributeError):
@@ -83,28 +88,18 @@ def _text(path: str) -> bytes:
         return b""
 
 
-def _records(flow: str) -> Iterator[str]:
-    for run in _folders(flow, newest_first=True):
-        if run == "data":
-            continue
-        for step in _folders(f"{flow}/{run}"):
-            for task in _folders(f"{flow}/{run}/{step}"):
-                folder = f"{flow}/{run}/{step}/{task}"
-                yield from (f"{folder}/{name}" for name in _names(folder) if name.endswith(RECORD))
-
-
-def _folders(path: str, *, newest_first: bool = False) -> list[str]:
+def _records(folder: str, depth: int = _DEPTH) -> Iterator[str]:
+    """Go through the paths of records, the newest run first; of a folder that cannot be listed its own path."""
     try:
-        with os.scandir(path) as entries:
-            found = [(entry.stat().st_mtime_ns, entry.name) for entry in entries if entry.is_dir()]
+        with os.scandir(folder) as entries:
+            found = [(entry.stat().st_mtime_ns, entry.name) for entry in entries if not depth or entry.is_dir()]
+    except FileNotFoundError:  # removed meanwhile
+        return
     except OSError:
-        return []
-    return [name for _, name in sorted(found, reverse=newest_first)]
-
-
-def _names(path: str) -> list[str]:
-    try:
-        with os.scandir(path) as entries:
-            return sorted(entry.name for entry in entries)
-    except OSError:
-        return []
+        yield folder
+        return
+    for _, name in sorted(found, reverse=depth == _DEPTH):
+        if depth and (depth < _DEPTH or name != "data"):
+            yield from _records(f"{folder}/{name}", depth - 1)
+        elif not depth and name.endswith(RECORD):
+            yield f"{folder}/{name}"

@@ -12,6 +12,7 @@ from packhouse.compat.metaflow.folder import GzipFolder
 from packhouse.compat.metaflow.handing import Handing
 from packhouse.compat.metaflow.packing import is_key
 from packhouse.compat.metaflow.records import users_of
+from packhouse.errors import CorruptBlob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -111,7 +112,8 @@ class VerifiedBlobs:
     def _unreadable(self, key: str, cause: Exception | None) -> Exception:
         from packhouse.compat.metaflow.unreadable import UnreadableArtifact  # noqa: PLC0415 - only where Metaflow is
 
-        what = "is missing" if cause is None else f"is damaged ({cause})"
+        damaged = "is damaged" if isinstance(cause, CorruptBlob) else "cannot be read"
+        what = "is missing" if cause is None else f"{damaged} ({cause})"
         return UnreadableArtifact(key, self._uri(key), self._whose(key), what)
 
     def _whose(self, key: str) -> str:

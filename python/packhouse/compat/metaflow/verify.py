@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
-
-import orjson
 
 from packhouse._engine import Cancel, GzipFiles
 from packhouse.compat.metaflow.packing import is_key
@@ -26,7 +25,8 @@ class HurtBlob(NamedTuple):
         flow: the flow it belongs to.
         key: the SHA-1 of its content.
         path: its file.
-        what: "damaged", "missing", or "not described": the drop-in reads it, stock stumbles over the `_meta` beside it.
+        what: "damaged", "missing", or "not described": the drop-in reads it, stock misreads it for what the `_meta`
+            beside it says, or because there is none.
         users: the artifacts that are kept in it; none where no record names it.
     """
 
@@ -42,12 +42,12 @@ class DatastoreReport:
     """What a check found.
 
     Attributes:
-        flows: flows with a data folder.
+        flows: flows with a data folder or a task's record.
         blobs: blobs that were checked against their SHA-1.
         bytes: bytes of their files.
         unverifiable: files under other names, which say nothing about their content.
         hurt: what cannot be read.
-        unreadable: records of tasks that cannot be read: which artifacts they name is not known.
+        unreadable: records of tasks, and folders of them, that cannot be read: which artifacts they name is not known.
     """
 
     flows: int = 0
@@ -77,60 +77,77 @@ def verify_datastore(root: str, progress: Callable[[int], object] | None = None)
         raise StoreNotFound(f"verify {root!r}: there is no such folder", kind="no-store")
     report = DatastoreReport()
     for flow in sorted(_folders(root)):
-        if os.path.isdir(f"{root}/{flow}/data"):  # noqa: PTH112 - as above
+        if _keeps_artifacts(f"{root}/{flow}"):
             _verify_flow(report, root, flow, progress)
     if not report.flows:
         raise StoreNotFound(f"verify {root!r}: no flow has kept artifacts here", kind="not-a-store")
     return report
 
 
+def _keeps_artifacts(flow: str) -> bool:
+    if os.path.isdir(f"{flow}/data"):  # noqa: PTH112 - as above
+        return True
+    # Whatever became of the data: a flow whose tasks have records. Names with a dot are no flows: Metaflow's own.
+    return "." not in os.path.basename(flow) and next(records(flow), None) is not None  # noqa: PTH119 - as above
+
+
 def _verify_flow(report: DatastoreReport, root: str, flow: str, progress: Callable[[int], object] | None) -> None:
     report.flows += 1
     folder = f"{root}/{flow}/data"
-    files = GzipFiles.open(folder, create=False)
-    if files is None:
-        return
-    cancel = Cancel()
-    known: set[str] = set()
-    damaged: set[str] = set()
-    undescribed: list[str] = []
-    for some in _files(folder, report, undescribed):
-        keys = [key for key, _ in some]
-        known.update(keys)
-        sound = files.locate(keys, cancel).sound(cancel)
-        damaged.update(key for key, fine in zip(keys, sound, strict=True) if fine is False)
-        report.blobs += len(some)
-        report.bytes += sum(size for _, size in some)
-        if progress is not None:
-            progress(report.bytes)
+    wrong: dict[str, str] = {}
+    known = _verify_files(report, folder, wrong, progress)
     users: dict[str, list[BlobUser]] = {}
-    missing: set[str] = set()
     for path, named in records(f"{root}/{flow}"):
         if named is None:
             report.unreadable.append(path)
         for user in named or ():
             there = user.key in known or os.path.exists(_path(folder, user.key))  # noqa: PTH110 - as above
-            gone = is_key(user.key) and not there
-            if gone:
-                missing.add(user.key)
-            if gone or user.key in damaged or user.key in undescribed:
+            if is_key(user.key) and not there:
+                wrong[user.key] = "missing"
+            if user.key in wrong:
                 users.setdefault(user.key, []).append(user)
-    for key in sorted(damaged | missing | set(undescribed)):
-        what = "damaged" if key in damaged else "missing" if key in missing else "not described"
+    for key, what in sorted(wrong.items()):
         report.hurt.append(HurtBlob(flow, key, _path(folder, key), what, tuple(users.get(key, ()))))
 
 
-def _files(folder: str, report: DatastoreReport, broken: list[str]) -> Iterator[list[tuple[str, int]]]:
+def _verify_files(
+    report: DatastoreReport, folder: str, wrong: dict[str, str], progress: Callable[[int], object] | None
+) -> set[str]:
+    """Check the files of a flow's blobs, note what is wrong with which, and return the keys of all."""
+    known: set[str] = set()
+    files = GzipFiles.open(folder, create=False)
+    if files is None:
+        return known
+    cancel = Cancel()
+    with ThreadPoolExecutor(1, thread_name_prefix="packhouse") as beside:  # so that Ctrl-C is heeded while one is read
+        try:
+            for some in _files(folder, report):
+                keys = [key for key, _ in some]
+                known.update(keys)
+                found = beside.submit(_inspect, files, keys, cancel).result()
+                wrong.update((key, what) for key, what in zip(keys, found, strict=True) if what not in (None, "sound"))
+                report.blobs += len(some)
+                report.bytes += sum(size for _, size in some)
+                if progress is not None:
+                    progress(report.bytes)
+        finally:
+            cancel.cancel()
+    return known
+
+
+def _inspect(files: GzipFiles, keys: list[str], cancel: Cancel) -> list[str | None]:
+    return files.locate(keys, cancel).inspect(cancel)
+
+
+def _files(folder: str, report: DatastoreReport) -> Iterator[list[tuple[str, int]]]:
     """Go through the blobs' files, some at a time, with their sizes."""
     some: list[tuple[str, int]] = []
     for prefix in sorted(name for name in _folders(folder) if len(name) == 2):
         with os.scandir(f"{folder}/{prefix}") as entries:
             for entry in entries:
                 if not is_key(entry.name) or not entry.name.startswith(prefix):
-                    if entry.name.endswith("_meta"):
-                        broken += [] if _describes(entry.path) else [entry.name.removesuffix("_meta")]
-                    else:
-                        report.unverifiable += len(entry.name) > 11  # leftovers of stock's dead writers are not
+                    # Leftovers of stock's dead writers are not counted; descriptions are read with their files.
+                    report.unverifiable += len(entry.name) > 11 and not entry.name.endswith("_meta")
                     continue
                 some.append((entry.name, entry.stat().st_size))
                 if len(some) == _AT_ONCE:
@@ -138,14 +155,6 @@ def _files(folder: str, report: DatastoreReport, broken: list[str]) -> Iterator[
                     some = []
     if some:
         yield some
-
-
-def _describes(path: str) -> bool:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - many of them
-            return isinstance(orjson.loads(file.read()), dict)
-    except (OSError, ValueError):
-        return False
 
 
 def _path(folder: str, key: str) -> str:

@@ -66,6 +66,6 @@ def _skewed(reply: Reply) -> bool:
     """Say whether our clock is why a signature is refused: the service says no more than that it is."""
     try:
         there = parsedate_to_datetime(reply.headers["date"]).timestamp()
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return False
     return abs(there - time.time()) > _SKEW_SECONDS

@@ -10,7 +10,7 @@ from packhouse.objects.azure.blocks import WRITE_ID, Blocks
 from packhouse.objects.azure.location import decode_blob, encode_blob, parse_url
 from packhouse.objects.azure.options import AzureOptions
 from packhouse.objects.azure.requests import Requests
-from packhouse.objects.bucket.answers import HeadCheck, Page, Seen, etag_of, listed, size_of
+from packhouse.objects.bucket.answers import HeadCheck, Page, Seen, etag_of, listed, read_size, size_of
 from packhouse.objects.bucket.requests import body_size
 from packhouse.objects.bucket.store import WHOLE, BucketObjects, Condition
 from packhouse.objects.bucket.upload import Session
@@ -119,8 +119,8 @@ def _entry(blob: Element, start: str, what: str) -> ObjectInfo | None:
     if not name or told is None:
         return None
     try:
-        size = int(told.get("Content-Length"))
+        size = read_size(told.get("Content-Length"))
         modified = parsedate_to_datetime(told.get("Last-Modified")).timestamp()
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise StorageError(f"cannot {what}: an entry of the list cannot be read", kind="bad-answer") from error
     return ObjectInfo(name, size, etag_of(told.get("Etag") or told.get("ETag")), modified)

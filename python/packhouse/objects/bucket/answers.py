@@ -20,6 +20,7 @@ __all__ = [
     "Seen",
     "etag_of",
     "listed",
+    "read_size",
     "size_of",
     "time_of",
     "version_of",
@@ -48,6 +49,7 @@ class Page(NamedTuple):
     """Where it goes on; empty at its end."""
 
 
+_DIGITS = 19
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 
 
@@ -151,11 +153,23 @@ def size_of(reply: Reply, name: str) -> int:
     return int(told)
 
 
+def read_size(told: object) -> int:
+    """Return the bytes that an entry of a list tells.
+
+    Raises:
+        ValueError: it is no such number.
+    """
+    text = str(told)
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise ValueError("no size")
+    return int(text)
+
+
 def time_of(headers: Mapping[str, str], field: str = "date") -> float:
     """Return the time that a header tells; the service's clock, or ours if it tells none."""
     try:
         return parsedate_to_datetime(headers[field]).timestamp()
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return time.time()
 
 

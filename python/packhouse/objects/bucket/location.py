@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from packhouse.errors import InvalidInput
+from packhouse.urls import split_url
 
 __all__ = ["UNRESERVED", "Location", "make_query", "read_url"]
 
@@ -29,7 +30,7 @@ def read_url(url: str, scheme: str) -> Location:
     Raises:
         InvalidInput: it is no such URL, or holds a user, a password or a query. The message does not repeat those.
     """
-    parts = urlsplit(url)
+    parts = split_url(url)
     if parts.scheme != scheme or "@" in parts.netloc or ":" in parts.netloc or parts.query or parts.fragment:
         where = "account/container" if scheme == "az" else "bucket"
         message = f"a bucket's URL is {scheme}://{where}/prefix: keys, endpoint and the rest are options, never in it"

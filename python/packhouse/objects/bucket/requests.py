@@ -9,7 +9,9 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from packhouse.errors import StoreClosed
+import anyio
+
+from packhouse.errors import StorageError, StoreClosed
 from packhouse.objects.bucket.options import BucketOptions
 from packhouse.objects.contract import Bytes
 from packhouse.objects.http import Call, Doubt, HttpClient, Reply
@@ -40,7 +42,12 @@ class BucketRequests(ABC):
         """Requests that were asked for; tries again are not counted."""
 
     async def __aenter__(self) -> Self:
-        ca = await self.prepare()
+        try:
+            with anyio.fail_after(self._http.deadline):
+                ca = await self.prepare()
+        except TimeoutError as error:
+            message = f"cannot open {self.shown}: its credentials were not read within {self._http.deadline:.0f} s; "
+            raise StorageError(message + "try again, or raise the deadline", kind="deadline") from error
         http = replace(self._http, ca=ca) if ca else self._http
         self._client = await self._stack.enter_async_context(HttpClient(http, client=self._client_given))
         return self

@@ -21,7 +21,6 @@ from packhouse.errors import (
 from packhouse.objects.bucket.answers import Bounded, HeadCheck, Page, RangeCheck, Seen, time_of, version_of
 from packhouse.objects.bucket.options import BucketOptions
 from packhouse.objects.bucket.requests import BucketRequests
-from packhouse.objects.bucket.together import together
 from packhouse.objects.bucket.upload import Session, Upload
 from packhouse.objects.contract import (
     Body,
@@ -35,6 +34,7 @@ from packhouse.objects.contract import (
     check_target,
 )
 from packhouse.objects.http import Doubt, Operation, Reply, current
+from packhouse.together import together
 
 __all__ = ["WHOLE", "BucketObjects", "Condition", "new_write_id"]
 
@@ -330,7 +330,7 @@ class BucketObjects(ObjectStore):
     async def uploads(self, prefix: str = "") -> Sequence[tuple[str, str]]:
         """Tell the uploads in parts that are under way or were left behind: name and id.
 
-        None where the service forgets them by itself.
+        None of them where the service forgets them by itself.
         """
         check_object_name(prefix, prefix=True)
         return ()

@@ -11,8 +11,8 @@ from contextlib import aclosing
 from typing import NamedTuple
 
 from packhouse.errors import InvalidInput
-from packhouse.objects.bucket.together import together
 from packhouse.objects.contract import Body, Bytes, ObjectInfo, Stream, check_size
+from packhouse.together import together
 
 __all__ = ["Part", "Session", "Upload"]
 

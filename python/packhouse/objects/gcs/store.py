@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import orjson
 
 from packhouse.errors import InvalidInput, NameConflict, NameNotFound, StorageError
-from packhouse.objects.bucket.answers import HeadCheck, Page, Seen, listed, time_of
+from packhouse.objects.bucket.answers import HeadCheck, Page, Seen, listed, read_size, time_of
 from packhouse.objects.bucket.location import Location, make_query, read_url
 from packhouse.objects.bucket.requests import body_size
 from packhouse.objects.bucket.store import WHOLE, BucketObjects, Condition
@@ -173,7 +173,10 @@ class GCSObjects(BucketObjects):
             query["pageToken"] = marker
         page = _object(await self.requests.ask("GET", what, query=query, limit=32 << 20), what)
         found: list[ObjectInfo] = []
-        for item in page.get("items", ()):
+        items = page.get("items", [])
+        if not isinstance(items, list):
+            raise StorageError(f"cannot {what}: the list cannot be read", kind="bad-answer")
+        for item in items:
             name = listed(str(item.get("name", "")) if isinstance(item, dict) else "", start, what)
             if name:
                 found.append(_info(item, name, what))
@@ -219,7 +222,7 @@ def _object(reply: Reply, what: str) -> dict[str, Any]:
 def _info(found: dict[str, Any], name: str, what: str) -> ObjectInfo:
     """Read an object's description."""
     try:
-        size, version = int(found["size"]), str(int(found["generation"]))
+        size, version = read_size(found["size"]), str(int(found["generation"]))
         return ObjectInfo(name, size, version, datetime.fromisoformat(found["updated"]).timestamp())
     except (KeyError, TypeError, ValueError) as error:
         raise StorageError(f"cannot {what}: the answer does not describe an object", kind="bad-answer") from error

@@ -1,6 +1,7 @@
 """What every request goes through: one deadline, tries again by class of error, a bound on what is in flight.
 
-No redirect is followed, nothing is decoded, no cookie is kept: a 3xx and an encoded body are answers to judge.
+No redirect is followed, nothing is decoded, and our transport keeps no cookie: a 3xx and an
+encoded body are answers to judge.
 """
 
 from __future__ import annotations
@@ -64,16 +65,8 @@ class HttpClient:
             most = min(options.concurrency, connections_of(self._handed_in))
             self.gate = Gate(most, places_of(self._handed_in))
         elif options.proxy or options.http2 or options.trust_env:
-            limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
-            self._client = await self._stack.enter_async_context(
-                httpx.AsyncClient(
-                    verify=await anyio.to_thread.run_sync(_context, options.ca),
-                    proxy=options.proxy,
-                    http2=options.http2,
-                    trust_env=options.trust_env,
-                    limits=limits,
-                )
-            )
+            client = _stock(options, await anyio.to_thread.run_sync(_context, options.ca))
+            self._client = await self._stack.enter_async_context(client)
         else:
             # A file that somebody names is read at once: what is wrong with it is no fault of the network.
             context = await anyio.to_thread.run_sync(_context, options.ca) if options.ca is not None else None
@@ -112,7 +105,9 @@ class HttpClient:
                     fault, wait = outcome
                     last, busy = fault.error, fault.throttled and wait < allowance.left
                     failed += not fault.throttled  # who is told to wait waits until the deadline
-                    if not (fault.again and call.again) or failed >= self.options.tries or not self.budget.spend():
+                    if not (fault.again and call.again) or failed >= self.options.tries:
+                        raise last
+                    if not (fault.throttled or self.budget.spend()):  # what is throttled waits at the gate
                         raise last
                     longest = min(_FIRST_WAIT * 2 ** min(tried, _DOUBLINGS), _LONGEST_WAIT)
                     tried += 1
@@ -227,6 +222,24 @@ def _context(ca: str | None) -> Any:
     from packhouse.objects.http.connecting import make_context  # noqa: PLC0415 - reads certificates
 
     return make_context(ca)
+
+
+def _stock(options: HttpOptions, context: Any) -> httpx.AsyncClient:
+    """Return a client of httpx's own.
+
+    Raises:
+        InvalidInput: it cannot be had. The message does not repeat a proxy's URL: it may hold a password.
+    """
+    limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
+    ways: dict[str, Any] = {"proxy": options.proxy, "http2": options.http2, "trust_env": options.trust_env}
+    try:
+        return httpx.AsyncClient(verify=context, limits=limits, **ways)
+    except ImportError as error:
+        message = f"httpx lacks {error.name or 'a package'} for this proxy or HTTP/2: pip install 'httpx[socks,http2]'"
+        raise InvalidInput(message, kind="option") from None
+    except (ValueError, httpx.InvalidURL):
+        message = "the proxy, of the options or of the environment, cannot be used: it is http(s)://host:port"
+        raise InvalidInput(message, kind="option") from None
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

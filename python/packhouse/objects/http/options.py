@@ -10,6 +10,7 @@ from packhouse.errors import InvalidInput
 
 __all__ = ["HttpOptions"]
 
+_KNOWN_PROXY = re.compile(r"(?:https?|socks5h?)://[^/?#]", re.IGNORECASE)
 _PROXY = re.compile(r"(\w+://)(?:[^/?#]*@)?([\w.:\[\]-]+)/?")
 
 
@@ -31,7 +32,8 @@ class HttpOptions:
         http2: speak HTTP/2; requests then go through stock httpx (needs `httpx[http2]`).
         trust_env: take proxies from the environment.
         plain_http: allow http:// to other hosts than this one, which is `localhost`, its addresses and, by our own
-            transport, what ends in `.localhost`.
+            transport, what ends in `.localhost`. Through a proxy a request to this host goes to the proxy all the
+            same: keep such a proxy on this host, too, or name `NO_PROXY`.
     """
 
     deadline: float = 120.0
@@ -52,6 +54,8 @@ class HttpOptions:
             raise InvalidInput(message, kind="option")
         if self.hedge is not None and self.hedge <= 0:
             raise InvalidInput("hedge is a number of seconds, more than 0, or None", kind="option")
+        if self.proxy is not None and not _KNOWN_PROXY.match(self.proxy):
+            raise InvalidInput("a proxy is http(s)://host:port or socks5(h)://host:port", kind="option")
 
     def __repr__(self) -> str:
         return (

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, unquote_plus
 
 from packhouse.errors import StorageError
-from packhouse.objects.bucket.answers import HeadCheck, Page, Seen, etag_of, listed, size_of
+from packhouse.objects.bucket.answers import HeadCheck, Page, Seen, etag_of, listed, read_size, size_of
 from packhouse.objects.bucket.requests import body_size
 from packhouse.objects.bucket.store import WHOLE, BucketObjects, Condition
 from packhouse.objects.bucket.upload import Session
@@ -179,13 +179,13 @@ def _entry(element: Element, start: str, what: str, *, decoded: bool) -> ObjectI
     """Read one entry of a list; None for what is none of ours (a folder's marker, a name that was never ours)."""
     raw = element.get("Key")
     if decoded:
-        raw = next((key for key in (unquote_plus(raw), unquote(raw)) if key.startswith(start)), raw)
+        raw = next((key for key in (unquote(raw), unquote_plus(raw)) if key.startswith(start)), raw)
     name = listed(raw, start, what)
     if not name:
         return None
     try:
-        size = int(element.get("Size"))
+        size = read_size(element.get("Size"))
         modified = datetime.fromisoformat(element.get("LastModified")).timestamp()
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise StorageError(f"cannot {what}: an entry of the list cannot be read", kind="bad-answer") from error
     return ObjectInfo(name, size, etag_of(element.get("ETag")), modified)

@@ -7,7 +7,8 @@
         task.done()
 
 A datastore is open from its construction on; it ends with its `with` block, with `close`, or when nobody holds it any
-more. Iterables that are handed in run in the calling thread, and values are made there.
+more. Iterables that are handed in run in the calling thread, and values are made there. Streams that are handed to
+`save_logs` and a metadata provider's methods run in worker threads.
 """
 
 from __future__ import annotations

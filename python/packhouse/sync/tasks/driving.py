@@ -1,8 +1,8 @@
-"""Async iterators, driven from a thread that waits."""
+"""Iterators across the portal: async ones are driven from a thread that waits, handed in ones are read in it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +11,7 @@ from packhouse.errors import StoreClosed
 if TYPE_CHECKING:
     from packhouse.sync.portal import Portal
 
-__all__ = ["drive"]
+__all__ = ["drive", "taken"]
 
 T = TypeVar("T")
 
@@ -26,6 +26,11 @@ def drive(portal: Portal, made: AsyncIterator[T]) -> Iterator[T]:
     finally:
         with suppress(StoreClosed):
             portal.call(_close, made)
+
+
+def taken(names: Any) -> Any:
+    """Read an iterable in the caller's thread: it may call the store itself. A `str` stays as it is."""
+    return list(names) if isinstance(names, Iterable) and not isinstance(names, str) else names
 
 
 async def _next(made: AsyncIterator[T]) -> T:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from packhouse.sync.portal import Portal
 from packhouse.sync.store import BlobStore
 from packhouse.sync.tasks.content import ContentAddressedStore
-from packhouse.sync.tasks.driving import drive
+from packhouse.sync.tasks.driving import drive, taken
 from packhouse.sync.tasks.task import SpinTaskDatastore, TaskDataStore
 from packhouse.tasks.flow import FlowDataStore as AsyncFlow
 from packhouse.tasks.flow import MetadataCache
@@ -117,8 +117,9 @@ class FlowDataStore:
                 for each in found
             ]  # fmt: skip
         opened = self.portal.call(
-            self.inner.get_task_datastores, run_id, steps, pathspecs, allow_not_done, attempt, include_prior, mode
-        )
+            self.inner.get_task_datastores, run_id, taken(steps), taken(pathspecs), allow_not_done, attempt,
+            include_prior, mode,
+        )  # fmt: skip
         return [TaskDataStore._over(self, each) for each in opened]
 
     def get_task_datastore(

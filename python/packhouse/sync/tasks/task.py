@@ -9,7 +9,7 @@ from packhouse.blobs.opening import core_of
 from packhouse.blobs.progress import Tally
 from packhouse.errors import NameNotFound
 from packhouse.sync.saving import save_all
-from packhouse.sync.tasks.driving import drive
+from packhouse.sync.tasks.driving import drive, taken
 from packhouse.sync.tasks.logs import LogWriter
 from packhouse.tasks.guards import TaskMode, needs, only_if_not_done
 from packhouse.tasks.layout import ATTEMPT, DATA, DONE
@@ -166,7 +166,7 @@ class TaskDataStore:
     @needs("r")
     def get_artifact_sizes(self, names: Iterable[str]) -> Iterator[tuple[str, int]]:
         """Tell sizes without loading. As `packhouse.tasks.TaskDataStore.get_artifact_sizes`."""
-        return drive(self._portal, self._inner.get_artifact_sizes(names))
+        return drive(self._portal, self._inner.get_artifact_sizes(taken(names)))
 
     @only_if_not_done
     @needs("w")
@@ -195,7 +195,7 @@ class TaskDataStore:
     def has_metadata(self, name: Iterable[str], add_attempt: bool = True) -> dict[str, bool]: ...
     def has_metadata(self, name: str | Iterable[str], add_attempt: bool = True) -> bool | dict[str, bool]:
         """Tell whether there is such metadata; of several names, which."""
-        return self._portal.call(self._inner.has_metadata, name, add_attempt)
+        return self._portal.call(self._inner.has_metadata, taken(name), add_attempt)
 
     def get(self, name: str, default: Any = None) -> Any:
         """Load one artifact; the default when there is none."""
@@ -228,7 +228,7 @@ class TaskDataStore:
     @needs("w")
     def transfer_artifacts(self, other_datastore: TaskDataStore, names: Iterable[str] | None = None) -> None:
         """Copy another task's blobs into this store. As `packhouse.tasks.TaskDataStore.transfer_artifacts`."""
-        missing = self._portal.call(self._inner._lacking, other_datastore.inner, names)
+        missing = self._portal.call(self._inner._lacking, other_datastore.inner, taken(names))
         if missing:
             core = core_of(self._inner.parent_datastore.store, "transfer_artifacts")
             theirs = other_datastore.parent_datastore.store  # of another loop: read from this thread

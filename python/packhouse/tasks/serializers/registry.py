@@ -44,15 +44,14 @@ class Serializers:
             raise InvalidInput(f"trust is 'pickle' or None, not {trust!r}", kind="option")
         self.trust: Trust = trust
         self._own = tuple(own)
-        for one in self._own:
-            if not isinstance(one, Serializer):
-                raise InvalidInput(f"a serializer is an instance of Serializer, not {one!r}", kind="option")
         plain = choice == _PICKLE
         self._writers: tuple[Serializer, ...] = (
             (Protocol4(),) if plain else (*self._own, *_typed(), PickleWithBuffers())
         )
-        readers = (*_typed(), PickleWithBuffers(), Pickle(), Protocol4(), LegacyPickle(), LegacyPickle4(), *self._own)
-        self._readers = {one.tag: one for one in readers}
+        readers = (*_typed(), PickleWithBuffers(), Pickle(), Protocol4(), LegacyPickle(), LegacyPickle4())
+        self._readers: dict[str, Serializer] = {one.tag: one for one in readers}
+        for one in self._own:
+            self._register(one)
 
     def pack(self, name: str, value: object, *, protocol4: bool = False) -> Packed:
         """Serialise an artifact.
@@ -71,11 +70,11 @@ class Serializers:
             try:
                 if not writer.accepts(value):
                     continue
-                content = writer.dump(value)
+                packed = self._packed(writer, value, writer.dump(value))
             except Exception as error:  # noqa: BLE001 - a user's code; the next one may do better
                 failure = error
                 continue
-            return self._packed(writer, value, content)
+            return packed
         message = f"artifact {name!r} of type {type(value).__qualname__} cannot be pickled: {failure!r}"
         raise InvalidInput(message, kind="unpicklable") from failure
 
@@ -102,8 +101,20 @@ class Serializers:
             )
         return reader
 
-    def _packed(self, writer: Serializer, value: object, content: Dumped) -> Packed:
-        tag = writer.tag
+    def _register(self, one: object) -> None:
+        if not isinstance(one, Serializer):
+            raise InvalidInput(f"a serializer is an instance of Serializer, not {one!r}", kind="option")
+        tag = getattr(one, "tag", None)
+        if not isinstance(tag, str) or not tag:
+            raise InvalidInput(f"the tag of {one!r} is text, not {tag!r}", kind="option")
+        if tag in self._readers:
+            other = type(self._readers[tag]).__qualname__
+            message = f"{type(one).__qualname__} has the tag {tag!r} of {other}: who would read what the other wrote?"
+            raise InvalidInput(message, kind="option")
+        self._readers[tag] = one
+
+    def _packed(self, writer: Serializer, value: object, dumped: Any) -> Packed:
+        tag, content = writer.tag, _pieces(dumped)
         if isinstance(writer, PickleWithBuffers) and writer.is_plain(content):
             tag = Pickle.tag
         size = len(content) if isinstance(content, bytes) else sum(memoryview(part).nbytes for part in content)
@@ -116,6 +127,16 @@ class Serializers:
             kind = type(writer)
             info["serializer_info"] = {"source": f"{kind.__module__}.{kind.__qualname__}"}
         return Packed(content, info)
+
+
+def _pieces(dumped: Any) -> Dumped:
+    """Take what `dump` returned, which may be a user's: any bytes-like object, or several."""
+    if isinstance(dumped, bytes):
+        return dumped
+    try:
+        return [memoryview(dumped)]
+    except TypeError:
+        return list(dumped)
 
 
 def _typed() -> tuple[Serializer, ...]:

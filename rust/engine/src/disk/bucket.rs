@@ -115,11 +115,11 @@ impl Disk for BucketDisk {
         self.objects.describe()
     }
 
-    fn create_dir(&self, _path: &str) -> io::Result<bool> {
-        Ok(true)
+    fn now_ms(&self) -> i64 {
+        self.objects.now_ms()
     }
 
-    fn remove_dir(&self, _path: &str) -> io::Result<bool> {
+    fn create_dir(&self, _path: &str) -> io::Result<bool> {
         Ok(true)
     }
 

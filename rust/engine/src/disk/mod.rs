@@ -16,6 +16,7 @@ use std::fmt::Debug;
 use std::io;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use self::bucket::{BucketDisk, Objects, Upload};
 pub use self::cache::{BlockCache, Tell};
@@ -64,8 +65,6 @@ pub trait Disk: Send + Sync + Debug {
     fn describe(&self) -> String;
     /// Make a folder (its parent exists); `false` when it was there.
     fn create_dir(&self, path: &str) -> io::Result<bool>;
-    /// Remove an empty folder; `false` when it was gone. A folder that is not empty is an error.
-    fn remove_dir(&self, path: &str) -> io::Result<bool>;
     /// Show each name in a folder to `see` (the name, whether it is a folder), in no order, until it answers `false`.
     /// A missing folder is `NotFound`. What comes and goes meanwhile may be seen or not.
     fn visit(&self, dir: &str, see: &mut dyn FnMut(&str, bool) -> bool) -> io::Result<()>;
@@ -87,6 +86,14 @@ pub trait Disk: Send + Sync + Debug {
     fn lengths(&self, prefix: &str, limit: usize) -> io::Result<Option<Vec<(String, u64)>>> {
         let _ = (prefix, limit);
         Ok(None)
+    }
+    /// The disk's own clock, which its files are dated by, in milliseconds since 1970: the system's, in a folder.
+    fn now_ms(&self) -> i64 {
+        system_ms()
+    }
+    /// Who answers for its locks, links and syncs: a folder on a network is not written to unless that is asked for.
+    fn file_system(&self) -> io::Result<FileSystem> {
+        Ok(FileSystem::Local)
     }
     /// What one read may ask for.
     fn reach(&self) -> Reach {
@@ -133,6 +140,11 @@ pub trait Disk: Send + Sync + Debug {
     /// Take the kernel lock on a file (made if `create`), without waiting; `None` when another holds it (or the file is missing and not to be made).
     /// It ends when dropped and when its process dies.
     fn try_lock(&self, path: &str, create: bool) -> io::Result<Option<Box<dyn Lock>>>;
+}
+
+fn system_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// A file that can be read at any place by many threads.

@@ -69,14 +69,6 @@ impl RealDisk {
         self
     }
 
-    /// What kind of file system the folder lies on.
-    ///
-    /// # Errors
-    /// The system does not tell.
-    pub fn file_system_kind(&self) -> io::Result<FileSystem> {
-        kind::of(self.root.folder())
-    }
-
     /// The folder of this handle's unpublished files, made at the first write.
     fn staging(&self) -> io::Result<Arc<Staging>> {
         let mut held = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,6 +114,10 @@ impl Disk for RealDisk {
         self.path.display().to_string()
     }
 
+    fn file_system(&self) -> io::Result<FileSystem> {
+        kind::of(self.root.folder())
+    }
+
     fn create_dir(&self, path: &str) -> io::Result<bool> {
         let (parent, name) = self.root.parent(path)?;
         match retry(|| fs::mkdirat(&parent, name, DIR_MODE)) {
@@ -129,10 +125,6 @@ impl Disk for RealDisk {
             Err(Errno::EXIST) => Ok(false),
             Err(e) => Err(e.into()),
         }
-    }
-
-    fn remove_dir(&self, path: &str) -> io::Result<bool> {
-        self.unlink(path, AtFlags::REMOVEDIR)
     }
 
     fn visit(&self, dir: &str, see: &mut dyn FnMut(&str, bool) -> bool) -> io::Result<()> {
@@ -170,7 +162,15 @@ impl Disk for RealDisk {
     }
 
     fn remove(&self, path: &str) -> io::Result<bool> {
-        self.unlink(path, AtFlags::empty())
+        let (parent, name) = match self.root.parent(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            found => found?,
+        };
+        match retry(|| fs::unlinkat(&parent, name, AtFlags::empty())) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
     }
 
     fn sync_dir(&self, dir: &str) -> io::Result<()> {
@@ -213,20 +213,6 @@ impl Disk for RealDisk {
                 Ok(_) | Err(Errno::NOENT) => {}
                 Err(e) => return Err(e.into()),
             }
-        }
-    }
-}
-
-impl RealDisk {
-    fn unlink(&self, path: &str, flags: AtFlags) -> io::Result<bool> {
-        let (parent, name) = match self.root.parent(path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
-            found => found?,
-        };
-        match retry(|| fs::unlinkat(&parent, name, flags)) {
-            Ok(()) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(e) => Err(e.into()),
         }
     }
 }

@@ -16,7 +16,6 @@ mod random;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 
@@ -26,13 +25,15 @@ use self::fault::{Control, Turn};
 use self::folder::{Folder, Node};
 use self::handles::{SimFile, SimLock, SimStaged};
 use super::path::{check, split};
-use super::{Disk, File, Lock, Meta, Parked, Staged};
+use super::system_ms;
+use super::{Disk, File, FileSystem, Lock, Meta, Parked, Staged};
 
 /// One process's handle on a disk in memory.
 #[derive(Clone, Debug)]
 pub struct SimDisk {
     shared: Arc<Shared>,
     process: Arc<Process>,
+    file_system: FileSystem,
 }
 
 /// The disk itself.
@@ -105,7 +106,7 @@ impl SimDisk {
             unsynced: Mutex::default(),
             clock: Mutex::new(clock),
         };
-        Self { shared: Arc::new(shared), process }
+        Self { shared: Arc::new(shared), process, file_system: FileSystem::Local }
     }
 
     /// Another process on the same disk. (A clone of a handle is another thread of the same process.)
@@ -113,7 +114,14 @@ impl SimDisk {
     pub fn process(&self) -> Self {
         let number = lock(&self.shared.control).next_process();
         let process = Arc::new(Process { number, alive: AtomicBool::new(true) });
-        Self { shared: Arc::clone(&self.shared), process }
+        Self { shared: Arc::clone(&self.shared), process, file_system: self.file_system }
+    }
+
+    /// The same disk, as if it stood on such a file system.
+    #[must_use]
+    pub fn on(mut self, file_system: FileSystem) -> Self {
+        self.file_system = file_system;
+        self
     }
 
     /// The number of this process in the log.
@@ -181,9 +189,7 @@ impl SimDisk {
     fn now_ms(&self) -> i64 {
         match *lock(&self.shared.clock) {
             Clock::Set(ms) => ms,
-            Clock::System => SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+            Clock::System => system_ms(),
         }
     }
 
@@ -265,6 +271,14 @@ impl Disk for SimDisk {
         "memory".to_owned()
     }
 
+    fn now_ms(&self) -> i64 {
+        Self::now_ms(self)
+    }
+
+    fn file_system(&self) -> io::Result<FileSystem> {
+        Ok(self.file_system)
+    }
+
     fn create_dir(&self, path: &str) -> io::Result<bool> {
         self.act(Op::CreateDir, path, || {
             let mut made = false;
@@ -273,21 +287,6 @@ impl Disk for SimDisk {
                 Ok(Some(old.unwrap_or_else(|| Node::Folder(Arc::default()))))
             })?;
             Ok(made)
-        })
-    }
-
-    fn remove_dir(&self, path: &str) -> io::Result<bool> {
-        self.act(Op::RemoveDir, path, || {
-            let mut gone = false;
-            self.set_name_if_parent(path, |old| match old {
-                Some(Node::Folder(folder)) if !folder.remove() => Err(Errno::NOTEMPTY.into()),
-                Some(Node::File(_)) => Err(Errno::NOTDIR.into()),
-                old => {
-                    gone = old.is_some();
-                    Ok(None)
-                }
-            })?;
-            Ok(gone)
         })
     }
 

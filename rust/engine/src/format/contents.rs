@@ -68,7 +68,7 @@ impl SegmentContents {
         Ok((name, out))
     }
 
-    /// Read and check a whole segment file. A pack at its head is left to [`super::Footer::of_pack`].
+    /// Read and check a whole segment file. A pack at its head is left to [`super::Footer::read`].
     ///
     /// # Errors
     /// `segment`, or the cause of the part that is wrong.

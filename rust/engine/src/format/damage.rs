@@ -36,11 +36,6 @@ impl DamageNote {
         let possible = len > 0 && offset.checked_add(len).is_some_and(|end| end <= MAX_PACK);
         (parts.next().is_none() && possible).then_some(Self { pack, offset, len })
     }
-
-    /// Whether the note speaks of bytes of this range of its pack.
-    pub fn touches(&self, offset: u64, len: u64) -> bool {
-        self.offset < offset.saturating_add(len) && offset < self.offset.saturating_add(self.len)
-    }
 }
 
 impl fmt::Display for DamageNote {

@@ -115,21 +115,36 @@ impl Footer {
         Ok(footer)
     }
 
-    /// Read header, trailer and footer of a pack that is in memory as a whole.
+    /// Read header, trailer and footer of a pack of `len` bytes. `read` gives as many of them as are asked for from an offset, all
+    /// within the pack, or fails.
     ///
     /// # Errors
-    /// As [`PackHeader::decode`], [`PackTrailer::decode`] and [`Footer::decode`].
-    pub fn of_pack(pack: &[u8]) -> Result<(PackHeader, Self)> {
-        let short = || WHAT.bad(format_args!("does not fit into {} bytes", pack.len()));
-        let header = PackHeader::decode(pack.get(..PACK_HEADER).ok_or_else(short)?)?;
-        let (before, trailer) = pack.split_last_chunk::<PACK_TRAILER>().ok_or_else(short)?;
-        let trailer = PackTrailer::decode(trailer)?;
-        let start = trailer.body_start(pack.len() as u64)?;
-        let body = usize::try_from(start).ok().and_then(|start| before.get(start..)).ok_or_else(short)?;
+    /// As [`PackHeader::decode`], [`PackTrailer::decode`] and [`Footer::decode`]; `pack-trailer` when the pack is cut short, or its two
+    /// ends are of two packs; those of `read`.
+    pub fn read(len: u64, read: &mut dyn FnMut(u64, u64) -> Result<Vec<u8>>) -> Result<(PackHeader, Self)> {
+        const ENDS: What = What("pack-trailer", "pack");
+        let header = PackHeader::decode(&read(0, (PACK_HEADER as u64).min(len))?)?;
+        let short = || ENDS.bad(format_args!("{} is cut short", header.pack));
+        let at = len.checked_sub(PACK_TRAILER as u64).ok_or_else(short)?;
+        let trailer = PackTrailer::decode(&read(at, PACK_TRAILER as u64)?)?;
         if trailer.pack != header.pack {
-            return Err(WHAT.bad(format_args!("names the pack {}, its header {}", trailer.pack, header.pack)));
+            return Err(ENDS.bad(format_args!("{} says at its end that it is {}", header.pack, trailer.pack)));
         }
-        Ok((header, Self::decode(&trailer, pack.len() as u64, body)?))
+        let body = read(trailer.body_start(len)?, trailer.body_len)?;
+        Ok((header, Self::decode(&trailer, len, &body)?))
+    }
+
+    /// The same of a pack that is in memory as a whole.
+    ///
+    /// # Errors
+    /// As [`Footer::read`].
+    pub fn of_pack(pack: &[u8]) -> Result<(PackHeader, Self)> {
+        Self::read(pack.len() as u64, &mut |offset, len| {
+            let from = usize::try_from(offset).ok();
+            let to = offset.checked_add(len).and_then(|to| usize::try_from(to).ok());
+            let part = from.zip(to).and_then(|(from, to)| pack.get(from..to));
+            part.map(<[u8]>::to_vec).ok_or_else(|| WHAT.bad("is cut short"))
+        })
     }
 
     fn check(&self, pack: Id, pack_len: u64, frames_end: u64) -> Result<()> {

@@ -7,9 +7,10 @@ use flate2::read::MultiGzDecoder;
 use libdeflater::Decompressor;
 
 use super::container::{self, HEADER, Head, PIECE, TRAILER};
+use super::describe::Description;
 use super::key::Hasher;
 use super::source::{Reader, Source};
-use super::{Sha1Key, deflate, notes};
+use super::{Health, Sha1Key, deflate, notes};
 use crate::disk::Disk;
 use crate::error::At;
 use crate::mutant::planted;
@@ -76,13 +77,25 @@ impl Found {
         self.size
     }
 
-    /// Whether the content has the SHA-1 of the key; if not, that is noted.
-    pub(super) fn inspect(&self, cancel: &Cancel) -> Result<bool> {
-        let sound = self.is_sound(cancel)?;
-        if !sound {
-            self.note();
+    /// Whether the content has the SHA-1 of the key, and stock's code reads it; damage is noted.
+    pub(super) fn inspect(&self, cancel: &Cancel) -> Result<Health> {
+        let described = self.disk.as_ref().map(|disk| Description::read(&**disk, self.key)).transpose()?;
+        if described.map_or(Ok(false), |described| self.is_as(described, cancel))? {
+            return Ok(Health::Sound);
         }
-        Ok(sound)
+        if self.is_sound(cancel)? {
+            return Ok(described.map_or(Health::Sound, |_| Health::Undescribed));
+        }
+        self.note();
+        Ok(Health::Damaged)
+    }
+
+    /// Whether it holds `blob` in the form that it is described in, as far as lengths and checksum tell; `check` reads all of it.
+    pub(super) fn holds(&self, blob: &[u8], described: Description, check: bool, cancel: &Cancel) -> Result<bool> {
+        match described {
+            Description::Absent | Description::Packed if !check => self.seems_to_hold(blob),
+            _ => self.is_as(described, cancel),
+        }
     }
 
     /// Whether the content has the SHA-1 of the key, and any reader of gzip can see that. Bounded memory.
@@ -90,10 +103,16 @@ impl Found {
     /// # Errors
     /// The file cannot be read, or asked to stop.
     pub fn is_sound(&self, cancel: &Cancel) -> Result<bool> {
-        if self.hash_members(cancel).is_ok_and(|key| key == self.key) {
-            return Ok(true);
+        Ok(self.is_as(Description::Packed, cancel)? || self.is_as(Description::Raw, cancel)?)
+    }
+
+    fn is_as(&self, described: Description, cancel: &Cancel) -> Result<bool> {
+        match described {
+            Description::Broken => Ok(false),
+            Description::Raw => Ok(hash(self.source.reader(), cancel)? == Some(self.key)),
+            Description::Absent | Description::Packed => Ok(self.hash_members(cancel).is_ok_and(|key| key == self.key)
+                || hash(self.gzip(), cancel)? == Some(self.key)),
         }
-        Ok(hash(self.source.reader(), cancel)? == Some(self.key) || hash(self.gzip(), cancel)? == Some(self.key))
     }
 
     fn hash_members(&self, cancel: &Cancel) -> Result<Sha1Key> {
@@ -171,6 +190,18 @@ impl Found {
         let mut blob = Vec::new();
         self.gzip().read_to_end(&mut blob).at("read", &self.key.path())?;
         Ok((Sha1Key::of_unless(&blob, cancel)? == self.key).then_some(blob))
+    }
+
+    fn seems_to_hold(&self, blob: &[u8]) -> Result<bool> {
+        let fits = self.size == (blob.len() as u64) & 0xFFFF_FFFF || self.size == blob.len() as u64;
+        let last = match &self.shape {
+            Shape::Gzip if fits => blob,
+            Shape::Ours(members) if fits => container::piece(blob, members.len().saturating_sub(1)),
+            _ => return Ok(false),
+        };
+        let Some(offset) = self.source.len().checked_sub(TRAILER as u64) else { return Ok(false) };
+        let told = container::trailer(&self.source.read(offset, TRAILER)?) == Some(container::trailer_of(last));
+        Ok(told && container::plausible(self.source.len(), last.len() as u64))
     }
 
     fn note(&self) {
@@ -263,21 +294,6 @@ fn members(source: &Source) -> Result<Option<Vec<Member>>> {
         offset = offset.saturating_add(member as u64);
     }
     Ok((offset == source.len()).then_some(members))
-}
-
-/// Whether a file holds `blob`, as far as its lengths and its checksum tell.
-pub(super) fn seems_to_hold(found: &Found, blob: &[u8], cancel: &Cancel) -> Result<bool> {
-    if found.size != (blob.len() as u64) & 0xFFFF_FFFF && found.size != blob.len() as u64 {
-        return Ok(false);
-    }
-    let last = match &found.shape {
-        Shape::Raw => return found.is_sound(cancel),
-        Shape::Gzip => blob,
-        Shape::Ours(members) => container::piece(blob, members.len().saturating_sub(1)),
-    };
-    let Some(offset) = found.source.len().checked_sub(TRAILER as u64) else { return Ok(false) };
-    let told = container::trailer(&found.source.read(offset, TRAILER)?);
-    Ok(told == Some(container::trailer_of(last)) && container::plausible(found.source.len(), last.len() as u64))
 }
 
 /// Read blobs into memory, several at a time.

@@ -18,7 +18,6 @@ mod source;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::thread;
 
 pub use self::key::Sha1Key;
 pub use self::load::{Found, Loaded};
@@ -26,7 +25,7 @@ pub use self::save::GzipBatch;
 
 use self::deflate::Deflater;
 use crate::disk::Disk;
-use crate::store::pipeline::lock;
+use crate::store::pipeline::{cores, lock};
 use crate::{Cancel, Result};
 
 /// A folder of gzip files. Cheap to make; holds no file open.
@@ -92,11 +91,22 @@ pub fn fetch(found: &[&Found], memory: &mut [&mut [u8]], cancel: &Cancel) -> Vec
     load::fetch(found, memory, cores(), cancel)
 }
 
+/// What became of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Its content is what its key says.
+    Sound,
+    /// It is, but stock's code takes raw content for gzip or gzip for raw content, or cannot read the description beside it.
+    Undescribed,
+    /// It is not.
+    Damaged,
+}
+
 /// Whether each blob that was located is what its key says; damage is noted. Bounded memory.
 ///
 /// # Errors
 /// A file cannot be read, or asked to stop.
-pub fn sound(found: &[Option<Found>], cancel: &Cancel) -> Result<Vec<Option<bool>>> {
+pub fn inspect(found: &[Option<Found>], cancel: &Cancel) -> Result<Vec<Option<Health>>> {
     crate::store::pipeline::map(found, cores(), 1, cancel, |one| {
         one.as_ref().map(|one| one.inspect(cancel)).transpose()
     })
@@ -107,10 +117,6 @@ fn blob_into(deflater: &mut Deflater, blob: &[u8], out: &mut Vec<u8>) -> Result<
         container::member(deflater, piece, out)?;
     }
     Ok(())
-}
-
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Compressors that wait for the next piece, each with room for what it makes: tables and pages that are not worth making anew.

@@ -244,7 +244,7 @@ impl Blocks {
     }
 
     pub(super) fn damaged(&self, error: Error) -> Error {
-        if error.kind() == Kind::Io {
+        if matches!(error.kind(), Kind::Io | Kind::Cancelled) {
             error
         } else {
             self.harmed.store(true, Ordering::Relaxed);

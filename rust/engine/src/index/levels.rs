@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::by_digest::ByDigest;
 use super::segment::Segment;
+use crate::cancel::lock_unless_cancelled;
 use crate::digest::Digest;
 use crate::disk::Disk;
 use crate::error::At;
@@ -241,7 +242,7 @@ impl Levels {
     }
 
     fn list_again(&self, checked: bool) -> Result<Arc<Snapshot>> {
-        let _one_at_a_time = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = lock_unless_cancelled(&self.refreshing)?;
         let started = Instant::now();
         let old = self.current();
         let open: HashMap<String, &Arc<Segment>> = old
@@ -252,6 +253,7 @@ impl Levels {
         // A segment that was listed and is gone was merged meanwhile: list again.
         for _ in 0..64 {
             if let Some((segments, broken)) = self.list(&open, checked)? {
+                Cancel::check_here()?; // what one caller gave up is not broken for others
                 *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
                 let same = old.as_ref().is_some_and(|old| {
                     broken.is_empty()

@@ -8,6 +8,7 @@ use super::folders::ToSync;
 use super::spread::spread;
 use super::stage::{New, Wanted, stage};
 use super::{Action, Change, Names, Outcome, Patience, When, locks, place, read};
+use crate::cancel::serving;
 use crate::disk::Disk;
 use crate::error::At;
 use crate::format::Envelope;
@@ -221,7 +222,8 @@ impl<'a> Item<'a> {
     /// Let the name change; where no lock keeps others away, again and again until nobody was faster or the condition fails.
     fn insist(&mut self, disk: &dyn Disk, writer: WriterId, cancel: &Cancel) -> Result<()> {
         for round in 0..ROUNDS {
-            match self.carry_out(disk) {
+            // Once it was issued, whoever gave up waits for what became of it.
+            match serving(None, || self.carry_out(disk)) {
                 Err(e) if e.io_kind() == Some(io::ErrorKind::AlreadyExists) => {
                     cancel.check()?;
                     thread::sleep(PAUSE.saturating_mul(round));

@@ -26,10 +26,11 @@ pub(super) fn take<'a>(
     }
     let numbers: BTreeSet<u8> =
         names.filter_map(|name| digest::hash(name.as_bytes()).as_bytes().first().map(|byte| byte >> 4)).collect();
-    numbers.into_iter().map(|number| wait(disk, &format!("{LOCKS}/{number:x}"), patience)).collect()
+    let begun = Instant::now();
+    numbers.into_iter().map(|number| wait(disk, &format!("{LOCKS}/{number:x}"), begun, patience)).collect()
 }
 
-fn wait(disk: &dyn Disk, path: &str, patience: &Patience) -> Result<Box<dyn Lock>> {
+fn wait(disk: &dyn Disk, path: &str, begun: Instant, patience: &Patience) -> Result<Box<dyn Lock>> {
     let mut pause = FIRST_PAUSE;
     loop {
         patience.cancel.check()?;
@@ -42,7 +43,7 @@ fn wait(disk: &dyn Disk, path: &str, patience: &Patience) -> Result<Box<dyn Lock
             }
             Err(e) => return Err(Error::io("lock", path, e)),
         }
-        if patience.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if begun.elapsed() >= patience.wait {
             return Err(Error::new(Kind::Io, "lock-timeout", format!("another writer still holds {path:?}")));
         }
         thread::sleep(pause);

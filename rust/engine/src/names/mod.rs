@@ -20,7 +20,7 @@ pub(crate) mod verify;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::disk::Disk;
 use crate::format::envelope::MAX_DOCUMENT;
@@ -86,12 +86,18 @@ pub enum When {
 }
 
 /// How long an operation may wait for other writers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Patience {
     /// Ends the waiting.
     pub cancel: Cancel,
-    /// Ends it, too; `None`: no end.
-    pub deadline: Option<Instant>,
+    /// How long locks that others hold are waited for: a process that was stopped while it held one must not hold up all others for ever.
+    pub wait: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { cancel: Cancel::new(), wait: Duration::from_secs(60) }
+    }
 }
 
 /// What became of one change: the document's version from now on, `None` after a deletion.
@@ -132,7 +138,7 @@ impl Names {
     /// # Errors
     /// Of the whole, nothing being changed: `Invalid` for a name or document that cannot be, `ReadOnly` after a failed sync.
     /// Of one change: `Conflict` when its condition does not hold, `NameNotFound`, `Corrupt`, `Cancelled`, `Io` (cause
-    /// `lock-timeout` past the deadline) – it did not happen; `Uncertain` – others saw it, but it may be gone after power loss.
+    /// `lock-timeout` when another writer holds a lock for too long) – it did not happen; `Uncertain` – others saw it, but it may be gone after power loss.
     pub fn apply(&self, writer: WriterId, changes: &[Change<'_>], patience: &Patience) -> Result<Vec<Outcome>> {
         if self.failed.load(Ordering::Acquire) {
             return Err(Error::new(

@@ -311,13 +311,13 @@ fn puts_of_several_processes_all_take_place_and_keep_their_history() {
 }
 
 #[test]
-fn waiting_for_a_lock_ends_with_the_deadline_or_the_cancellation() {
+fn waiting_for_a_lock_ends_with_patience_or_the_cancellation() {
     let disk = SimDisk::new();
     let store = names(&disk);
     one(&store, put("a", b"old", When::Always)).unwrap();
     let other = disk.process();
     let held = locks::take(&other, ["a"].into_iter(), &Patience::default()).unwrap();
-    let soon = Patience { deadline: Some(Instant::now() + Duration::from_millis(30)), ..Patience::default() };
+    let soon = Patience { wait: Duration::from_millis(30), ..Patience::default() };
     let e = store.apply(WRITER, &[put("a", b"new", When::Always)], &soon).unwrap().remove(0).unwrap_err();
     assert_eq!((e.kind(), e.cause()), (Kind::Io, "lock-timeout"));
     let patience = Patience::default();

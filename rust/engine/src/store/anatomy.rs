@@ -61,7 +61,7 @@ impl Store {
             What::Large(blob) => {
                 let batch = saved_by(&snapshot, &blob)?;
                 let mut nodes = Vec::new();
-                let pieces = inner.recipe(&snapshot, &blob, 0, blob.size, &mut nodes)?;
+                let pieces = inner.recipe(&snapshot, &blob, (0, blob.size), &mut nodes, cancel)?;
                 anatomy.nodes = nodes.len() as u64;
                 anatomy.chunks = blob.chunks;
                 let mut seen = HashSet::new();

@@ -158,7 +158,7 @@ impl Inner {
                 let (out, left) =
                     rest.split_at_mut_checked(header.raw as usize).ok_or_else(|| wrong("more bytes than it says"))?;
                 header.check_payload(payload)?;
-                self.decoder()?.decode(header.codec, header.group, payload, out)?;
+                self.with_decoder(|tool| tool.decode(header.codec, header.group, payload, out))?;
                 rest = left;
                 chunks = chunks.saturating_add(1);
             }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::batch::Batch;
 use super::publish::{Content, Failure};
 use super::seal::{blob_entry, entry, uncertain};
 use super::stage::{Placed, SMALL};
 use super::{Inner, Store, internal};
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, serving};
 use crate::codec::Encoded;
 use crate::digest::Digest;
 use crate::error::At;
@@ -79,6 +78,11 @@ impl Store {
     ///
     /// An error of class `Uncertain` says that the batch may or may not be durable: ask `committed` with its id.
     pub fn commit(&self, batches: Vec<Batch>) -> Vec<Result<Vec<Saved>>> {
+        // Batches of many callers: it is seen to its end, whoever gives up.
+        serving(None, || self.commit_all(batches))
+    }
+
+    fn commit_all(&self, batches: Vec<Batch>) -> Vec<Result<Vec<Saved>>> {
         let inner = &self.inner;
         let mut results: Vec<Option<Result<Vec<Saved>>>> = batches.iter().map(|_| None).collect();
         let mut fail = |slot: usize, error: Error| {
@@ -93,7 +97,7 @@ impl Store {
             Err(error) => return batches.iter().map(|_| Err(error.clone())).collect(),
         };
         // The store's clock: the time of a file that was just made.
-        let now = staged.modified_ms().unwrap_or_else(|_| system_ms());
+        let now = staged.modified_ms().unwrap_or_else(|_| inner.disk.now_ms());
         let mut members = Vec::new();
         for (slot, batch) in batches.into_iter().enumerate() {
             match inner.check_writable().and_then(|()| inner.join(slot, batch, now)) {
@@ -255,10 +259,4 @@ impl Inner {
         content.records.push(member.record.clone());
         Ok(())
     }
-}
-
-/// This machine's clock, where the store has none.
-fn system_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    i64::try_from(now).unwrap_or(i64::MAX)
 }

@@ -25,6 +25,8 @@ use crate::{Error, Kind, Result};
 
 /// How often the check is repeated after it had to copy something.
 const ROUNDS: usize = 4;
+/// In milliseconds.
+const MINUTE: i64 = 60_000;
 
 impl Inner {
     /// Check one batch of a commit that was just published; `own` are the packs it wrote. What stands in a condemned pack is copied
@@ -152,7 +154,7 @@ impl Inner {
 
     fn copy(&self, snapshot: &Arc<Snapshot>, digest: &Digest, kind: FrameKind, content: &mut Content) -> Result<()> {
         let bytes = self.read_any(snapshot, digest, kind)?;
-        let Ready::Fresh(mut header, encoded) = fresh(*digest, &bytes, &mut *self.encoder()?)? else {
+        let Ready::Fresh(mut header, encoded) = self.with_encoder(|encoder| fresh(*digest, &bytes, encoder))? else {
             return Err(super::internal());
         };
         header.kind = kind;
@@ -180,12 +182,12 @@ impl Store {
         let mut answers = Vec::with_capacity(keys.len());
         for key in keys {
             cancel.check()?;
-            let mut whole = inner.is_whole(&snapshot, key)?;
+            let mut whole = inner.is_whole(&snapshot, key, cancel)?;
             if !whole && !fresh {
                 // Another process may have saved it since the index was listed.
                 snapshot = inner.levels.refresh()?;
                 fresh = true;
-                whole = inner.is_whole(&snapshot, key)?;
+                whole = inner.is_whole(&snapshot, key, cancel)?;
             }
             answers.push(whole);
         }
@@ -197,13 +199,13 @@ impl Store {
     /// of this process failed, and what the disk holds of it shows only when the store is opened anew.
     ///
     /// # Errors
-    /// `Corrupt` when a part of the index cannot be read; the disk's errors.
-    pub fn committed(&self, batch: Id) -> Result<Option<bool>> {
+    /// `Cancelled`; `Corrupt` when a part of the index cannot be read; the disk's errors.
+    pub fn committed(&self, batch: Id, cancel: &Cancel) -> Result<Option<bool>> {
         let inner = &self.inner;
         let mut answer = None;
         for _ in 0..ROUNDS {
             let snapshot = inner.levels.refresh()?;
-            answer = inner.committed_in(&snapshot, batch)?;
+            answer = inner.committed_in(&snapshot, batch, cancel)?;
             // What stood in segments that were merged meanwhile stands in others.
             if answer != Some(false) || inner.levels.refresh()?.losses == snapshot.losses {
                 break;
@@ -214,13 +216,14 @@ impl Store {
 }
 
 impl Inner {
-    fn committed_in(&self, snapshot: &Arc<Snapshot>, batch: Id) -> Result<Option<bool>> {
+    fn committed_in(&self, snapshot: &Arc<Snapshot>, batch: Id, cancel: &Cancel) -> Result<Option<bool>> {
         self.notes.refresh(self.disk.as_ref())?;
         if let Some((_, error)) = snapshot.broken.first() {
             return Err(error.clone().of_index("look for a batch"));
         }
         let mut levels = BTreeSet::new();
         for segment in &snapshot.segments {
+            cancel.check()?;
             for (ordinal, record) in (0_u32..).zip(segment.records()?) {
                 if record.batch != batch {
                     continue;
@@ -241,7 +244,8 @@ impl Inner {
                     Ok(())
                 })?;
                 for key in keys {
-                    if !self.is_whole(snapshot, &key)? {
+                    cancel.check()?;
+                    if !self.is_whole(snapshot, &key, cancel)? {
                         return Ok(Some(false));
                     }
                 }
@@ -261,7 +265,7 @@ impl Inner {
     }
 
     /// Whether a blob is in the index and every pack that holds a part of it is there.
-    fn is_whole(&self, snapshot: &Arc<Snapshot>, key: &Digest) -> Result<bool> {
+    fn is_whole(&self, snapshot: &Arc<Snapshot>, key: &Digest, cancel: &Cancel) -> Result<bool> {
         match self.find(snapshot, key)?.0.map(|found| found.what) {
             None => Ok(false),
             Some(What::Chunk(_) | What::Hint(_) | What::Runs(_)) => {
@@ -269,13 +273,14 @@ impl Inner {
             }
             Some(What::Large(blob)) => {
                 let mut nodes = Vec::new();
-                let pieces = match self.recipe(snapshot, &blob, 0, blob.size, &mut nodes) {
+                let pieces = match self.recipe(snapshot, &blob, (0, blob.size), &mut nodes, cancel) {
                     Ok(pieces) => pieces,
                     Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound) => return Ok(false),
                     Err(error) => return Err(error),
                 };
                 let chunks = pieces.iter().map(|piece| (&piece.digest, FrameKind::Chunk));
                 for (digest, kind) in nodes.iter().map(|node| (node, FrameKind::Node)).chain(chunks) {
+                    cancel.check()?;
                     if self.other_place(snapshot, digest, kind)?.is_none() {
                         return Ok(false);
                     }
@@ -285,12 +290,11 @@ impl Inner {
         }
     }
 
-    /// How old the store is by its own clock, in milliseconds.
+    /// How old the store is by its disk's clock, in milliseconds; when that has gone back nobody knows.
     fn age_ms(&self) -> Result<u64> {
         let born = self.disk.stat("store.json").at("stat", "store.json")?.map_or(0, |meta| meta.modified_ms);
-        let now =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis());
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
-        Ok(u64::try_from(now.saturating_sub(born)).unwrap_or(0))
+        let age = self.disk.now_ms().saturating_sub(born);
+        // Two answers of one service may differ by a little.
+        Ok(if age > -MINUTE { u64::try_from(age).unwrap_or(0) } else { u64::MAX })
     }
 }

@@ -134,10 +134,12 @@ impl<'a> Stations for Feed<'_, 'a> {
     fn work(&self, unit: Unit<'a>) -> Result<Done<'a>> {
         match unit {
             Unit::Small(items) => {
-                let mut encoder = self.placer.store.encoder()?;
-                let ready =
-                    items.iter().map(|item| Ok((item.at, self.placer.fresh(item.key, item.data, &mut encoder)?)));
-                Ok(Done::Small(ready.collect::<Result<_>>()?))
+                let ready = self.placer.store.with_encoder(|encoder| {
+                    let ready =
+                        items.iter().map(|item| Ok((item.at, self.placer.fresh(item.key, item.data, encoder)?)));
+                    ready.collect::<Result<_>>()
+                });
+                Ok(Done::Small(ready?))
             }
             Unit::Chunks { chunks, ends } => Ok(Done::Chunks { chunks: self.placer.prepare(&chunks)?, ends }),
         }

@@ -71,11 +71,11 @@ impl Store {
             What::Chunk(_) | What::Hint(_) | What::Runs(_) => {
                 vec![Piece { digest: located.key, start: 0, len: located.size }]
             }
-            What::Large(blob) => inner.recipe(&snapshot, blob, start, stop, &mut Vec::new())?,
+            What::Large(blob) => inner.recipe(&snapshot, blob, (start, stop), &mut Vec::new(), cancel)?,
         };
         let hands = inner.crew.join(inner.threads.min(pieces.len().div_ceil(4)));
         // A long range passes through memory a few megabytes at a time.
-        for group in pieces.chunks(128) {
+        for group in pipeline::portions(&pieces, 128, |piece| piece.len) {
             let done = pipeline::map(group, hands.count(), 4, cancel, |piece| {
                 inner.read_any(&snapshot, &piece.digest, FrameKind::Chunk)
             })?;
@@ -121,7 +121,7 @@ impl Inner {
     ) {
         let (mut jobs, mut by_runs) = (Vec::new(), Vec::new());
         for (owner, ((found, out), result)) in located.iter().zip(outs.iter_mut()).zip(results.iter_mut()).enumerate() {
-            *result = self.jobs(snapshot, owner, found, out, (&mut jobs, &mut by_runs));
+            *result = self.jobs(snapshot, owner, found, out, (&mut jobs, &mut by_runs), cancel);
         }
         for (owner, error) in self.read_runs(snapshot, by_runs, cancel) {
             if let Some(result) = results.get_mut(owner) {
@@ -173,6 +173,7 @@ impl Inner {
         found: &'a Located,
         out: &'a mut [u8],
         (jobs, by_runs): (&mut Vec<Job<'a>>, &mut Vec<Whole<'a>>),
+        cancel: &Cancel,
     ) -> Result<()> {
         if out.len() as u64 != found.size {
             return Err(Error::invalid(
@@ -184,7 +185,7 @@ impl Inner {
             What::Chunk(entry) | What::Hint(entry) => jobs.push(Job { entry: *entry, out, owner, check: true }),
             What::Runs(by) => by_runs.push(Whole { owner, key: found.key, by, out }),
             What::Large(blob) => {
-                let entries = self.entries(snapshot, blob)?;
+                let entries = self.entries(snapshot, blob, cancel)?;
                 let mut rest = out;
                 let mut mine = Vec::with_capacity(entries.len());
                 for entry in entries {
@@ -201,16 +202,23 @@ impl Inner {
     }
 
     /// An entry for each chunk of a large blob, in one pack as far as possible.
-    fn entries(&self, snapshot: &Arc<Snapshot>, blob: &BlobEntry) -> Result<Vec<Entry>> {
-        let pieces = self.recipe(snapshot, blob, 0, blob.size, &mut Vec::new())?;
-        self.entries_of(snapshot, &blob.key, &pieces)
+    fn entries(&self, snapshot: &Arc<Snapshot>, blob: &BlobEntry, cancel: &Cancel) -> Result<Vec<Entry>> {
+        let pieces = self.recipe(snapshot, blob, (0, blob.size), &mut Vec::new(), cancel)?;
+        self.entries_of(snapshot, &blob.key, &pieces, cancel)
     }
 
-    pub(crate) fn entries_of(&self, snapshot: &Arc<Snapshot>, key: &Digest, pieces: &[Piece]) -> Result<Vec<Entry>> {
+    pub(crate) fn entries_of(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        key: &Digest,
+        pieces: &[Piece],
+        cancel: &Cancel,
+    ) -> Result<Vec<Entry>> {
         let far = self.disk.reach().far;
         let mut entries: Vec<Entry> = Vec::with_capacity(pieces.len());
         let mut seen: ByDigest<_, Entry> = ByDigest::default();
         for piece in pieces {
+            cancel.check()?;
             if let Some(entry) = seen.get(&piece.digest) {
                 entries.push(*entry);
                 continue;
@@ -325,7 +333,7 @@ impl Inner {
         if blob.size != out.len() as u64 {
             return Err(Error::corrupt("recipe", format!("load {}: two entries name two sizes", blob.key)));
         }
-        for piece in self.recipe(snapshot, blob, 0, blob.size, &mut Vec::new())? {
+        for piece in self.recipe(snapshot, blob, (0, blob.size), &mut Vec::new(), cancel)? {
             cancel.check()?;
             let bytes = self.read_any(snapshot, &piece.digest, FrameKind::Chunk)?;
             if bytes.len() as u64 != piece.len {

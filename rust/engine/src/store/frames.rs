@@ -98,7 +98,7 @@ impl Inner {
         }
         if entry.stored != entry.raw {
             header.check_payload(payload)?;
-            self.decoder()?.decode(header.codec, header.group, payload, out)?;
+            self.with_decoder(|tool| tool.decode(header.codec, header.group, payload, out))?;
         }
         if !check {
             return Ok(());

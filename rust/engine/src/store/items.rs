@@ -82,12 +82,12 @@ impl Batch {
         cancel: &Cancel,
     ) -> Result<Vec<Seen>> {
         let snapshot = self.store.levels.snapshot()?;
-        pipeline::map(asked, threads, grain, cancel, |&(item, key)| self.see_one(&snapshot, item, key))
+        pipeline::map(asked, threads, grain, cancel, |&(item, key)| self.see_one(&snapshot, item, key, cancel))
     }
 
-    fn see_one(&self, snapshot: &Arc<Snapshot>, item: Item<'_>, key: Option<Digest>) -> Result<Seen> {
+    fn see_one(&self, snapshot: &Arc<Snapshot>, item: Item<'_>, key: Option<Digest>, cancel: &Cancel) -> Result<Seen> {
         let largest = self.store.settings.chunking.max as usize;
-        let known = |key: &Digest| self.known.blob(&self.store, snapshot, key, item.bytes.len(), largest);
+        let known = |key: &Digest| self.known.blob(&self.store, snapshot, key, (item.bytes.len(), largest), cancel);
         if !item.changes || key.is_some() || self.repeats.0.load(Ordering::Relaxed) {
             let key = key.unwrap_or_else(|| digest::hash(item.bytes));
             let known = known(&key)?;
@@ -119,7 +119,7 @@ impl Batch {
         let hands = store.crew.join(store.threads);
         let key = hash_large(bytes, hands.count(), cancel)?;
         let largest = store.settings.chunking.max as usize;
-        let known = self.known.blob(&store, &store.levels.snapshot()?, &key, bytes.len(), largest)?;
+        let known = self.known.blob(&store, &store.levels.snapshot()?, &key, (bytes.len(), largest), cancel)?;
         let Some(known) = known else { return Ok(false) };
         let row = self.known_row(key, bytes.len() as u64, known);
         self.rows.push(Some(row));

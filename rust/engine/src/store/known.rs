@@ -10,6 +10,7 @@ use super::pipeline::lock;
 use super::place::frame_len;
 use super::recipe::Tree;
 use super::runs::{PackRef, Run, Runs};
+use crate::cancel::Cancel;
 use crate::digest::Digest;
 use crate::format::blob::BlobEntry;
 use crate::format::{Entry, FrameKind};
@@ -79,10 +80,14 @@ impl Known {
         store: &Inner,
         snapshot: &Arc<Snapshot>,
         key: &Digest,
-        len: usize,
-        largest: usize,
+        (len, largest): (usize, usize),
+        cancel: &Cancel,
     ) -> Result<Option<KnownBlob>> {
-        if len > largest { self.large(store, snapshot, key, len) } else { self.small(store, snapshot, key, len) }
+        if len > largest {
+            self.large(store, snapshot, key, len, cancel)
+        } else {
+            self.small(store, snapshot, key, len)
+        }
     }
 
     fn small(&self, store: &Inner, snapshot: &Arc<Snapshot>, key: &Digest, len: usize) -> Result<Option<KnownBlob>> {
@@ -95,12 +100,19 @@ impl Known {
         Ok(Some(KnownBlob { root: None, runs }))
     }
 
-    fn large(&self, store: &Inner, snapshot: &Arc<Snapshot>, key: &Digest, len: usize) -> Result<Option<KnownBlob>> {
+    fn large(
+        &self,
+        store: &Inner,
+        snapshot: &Arc<Snapshot>,
+        key: &Digest,
+        len: usize,
+        cancel: &Cancel,
+    ) -> Result<Option<KnownBlob>> {
         let found = snapshot.blobs_in(key, &|segment| !store.notes.is_suspect(segment.name()));
         store.neighbours.begin_with(found.at);
         for blob in found.hits {
             if blob.size == len as u64
-                && let Some(known) = self.whole_recipe(store, snapshot, &blob)?
+                && let Some(known) = self.whole_recipe(store, snapshot, &blob, cancel)?
             {
                 return Ok(Some(known));
             }
@@ -109,9 +121,15 @@ impl Known {
     }
 
     /// Everything that a recipe lists is there; anything less is `None`.
-    fn whole_recipe(&self, store: &Inner, snapshot: &Arc<Snapshot>, blob: &BlobEntry) -> Result<Option<KnownBlob>> {
+    fn whole_recipe(
+        &self,
+        store: &Inner,
+        snapshot: &Arc<Snapshot>,
+        blob: &BlobEntry,
+        cancel: &Cancel,
+    ) -> Result<Option<KnownBlob>> {
         let mut nodes = Vec::new();
-        let recipe = match store.recipe(snapshot, blob, 0, blob.size, &mut nodes) {
+        let recipe = match store.recipe(snapshot, blob, (0, blob.size), &mut nodes, cancel) {
             Ok(recipe) => recipe,
             Err(error) if error.kind() == Kind::Corrupt || error.kind() == Kind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -119,11 +137,13 @@ impl Known {
         let mut used = Vec::with_capacity(recipe.len().saturating_add(nodes.len()));
         let mut runs = Runs::default();
         for piece in &recipe {
+            cancel.check()?;
             let Some(entry) = self.usable(store, snapshot, FrameKind::Chunk, &piece.digest)? else { return Ok(None) };
             runs.push(PackRef::Known(entry.pack), entry.offset, frame_len(&entry));
             used.push(entry);
         }
         for digest in &nodes {
+            cancel.check()?;
             let Some(entry) = self.usable(store, snapshot, FrameKind::Node, digest)? else { return Ok(None) };
             runs.push_node(PackRef::Known(entry.pack), entry.offset, frame_len(&entry));
             used.push(entry);

@@ -85,11 +85,11 @@ impl Inner {
         let mut found = Vec::new();
         for segment in &snapshot.segments {
             let mut see = |key: &Digest| {
+                cancel.check()?;
                 found.extend(adopted_chunk(snapshot, key)?);
                 Ok(())
             };
             for record in segment.records()? {
-                cancel.check()?;
                 record.leaned.iter().try_for_each(&mut see)?;
             }
             segment.each_pin(&mut |pin| see(&pin.key))?;

@@ -173,9 +173,9 @@ impl Inner {
         &self,
         snapshot: &Arc<Snapshot>,
         blob: &BlobEntry,
-        start: u64,
-        stop: u64,
+        (start, stop): (u64, u64),
         nodes: &mut Vec<Digest>,
+        cancel: &Cancel,
     ) -> Result<Vec<Piece>> {
         let wrong = |digest: &Digest| {
             Error::corrupt("recipe", format!("read recipe node {digest}: it does not fit its parent"))
@@ -184,7 +184,7 @@ impl Inner {
         if start == 0 && stop >= blob.size {
             let digests = self.look_ahead(snapshot, blob)?;
             // One that cannot be read is told when its turn comes, if it is of this recipe.
-            let read = if digests.is_empty() { Ok(Vec::new()) } else { self.nodes(snapshot, &digests) };
+            let read = if digests.is_empty() { Ok(Vec::new()) } else { self.nodes(snapshot, &digests, cancel) };
             ready.extend(digests.into_iter().zip(read.unwrap_or_default()));
         }
         let mut level = vec![Piece { digest: blob.root, start: 0, len: blob.size }];
@@ -193,7 +193,7 @@ impl Inner {
             let digests: Vec<Digest> = level.iter().map(|piece| piece.digest).collect();
             let mut below = Vec::new();
             let all: Option<Vec<Vec<u8>>> = digests.iter().map(|digest| ready.get(digest).cloned()).collect();
-            let nodes = all.map_or_else(|| self.nodes(snapshot, &digests), Ok)?;
+            let nodes = all.map_or_else(|| self.nodes(snapshot, &digests, cancel), Ok)?;
             for (parent, bytes) in level.iter().zip(nodes) {
                 let node = Node::decode(&bytes)?;
                 let mut at = parent.start;
@@ -224,10 +224,11 @@ impl Inner {
     }
 
     /// The bytes of nodes: together by the first entry of each, and by every other where that fails.
-    fn nodes(&self, snapshot: &Arc<Snapshot>, digests: &[Digest]) -> Result<Vec<Vec<u8>>> {
+    fn nodes(&self, snapshot: &Arc<Snapshot>, digests: &[Digest], cancel: &Cancel) -> Result<Vec<Vec<u8>>> {
         let many = digests.len() > 1;
         let mut entries = Vec::with_capacity(digests.len());
         for digest in digests {
+            cancel.check()?;
             let mut entry = None;
             self.places(snapshot, digest, FrameKind::Node, many, &mut |found, _| {
                 entry = Some(*found);
@@ -244,13 +245,14 @@ impl Inner {
             .filter_map(|(owner, (entry, out))| entry.map(|entry| Job { entry, out, owner, check: true }));
         let tasks = plan(jobs.collect(), self.disk.reach());
         let mut good: Vec<bool> = entries.iter().map(Option::is_some).collect();
-        for (owner, entry, _) in self.run_tasks(snapshot, tasks, &Cancel::new()) {
+        for (owner, entry, _) in self.run_tasks(snapshot, tasks, cancel) {
             self.packs.forget(&entry.pack);
             if let Some(good) = good.get_mut(owner) {
                 *good = false;
             }
         }
         for ((digest, out), _) in digests.iter().zip(&mut outs).zip(good).filter(|(_, good)| !good) {
+            cancel.check()?;
             *out = self.read_any(snapshot, digest, FrameKind::Node)?;
         }
         Ok(outs)

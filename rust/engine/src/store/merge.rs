@@ -365,7 +365,15 @@ mod tests {
             reader_features: Vec::new(),
             writer_features: Vec::new(),
         };
-        let options = OpenOptions { write: true, create: true, settings, threads: 1, entries_in_memory: 1_000 };
+        let options = OpenOptions {
+            write: true,
+            create: true,
+            shared: false,
+            settings,
+            threads: 1,
+            entries_in_memory: 1_000,
+            pack_target: 256 << 20,
+        };
         let store = Store::open(Arc::new(SimDisk::memory()), options).unwrap();
         for commit in 0_u32..40 {
             // The first, whose id sorts before the others', is the large one.

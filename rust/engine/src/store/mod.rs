@@ -10,6 +10,7 @@ mod commit;
 mod confirm;
 mod copied;
 mod crew;
+mod documents;
 mod feed;
 mod fetch;
 mod frames;
@@ -37,7 +38,6 @@ mod survey;
 mod verify;
 mod writer;
 
-use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, OnceLock};
 
 pub use anatomy::Anatomy;
@@ -71,6 +71,7 @@ pub(crate) struct Inner {
     pub(crate) threads: usize,
     pub(crate) crew: crew::Crew,
     pub(crate) entries_in_memory: usize,
+    pub(crate) pack_target: u64,
     pub(crate) levels: Levels,
     pub(crate) packs: packs::Packs,
     pub(crate) neighbours: neighbours::Neighbours,
@@ -89,11 +90,6 @@ impl Store {
     /// The settings it was created with.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
-    }
-
-    /// What to call it in messages.
-    pub fn describe(&self) -> String {
-        self.inner.disk.describe()
     }
 
     /// Begin a batch.
@@ -142,63 +138,34 @@ impl Drop for Inner {
 }
 
 impl Inner {
-    /// A compressor; it goes back to its pool when dropped.
-    pub(crate) fn encoder(&self) -> Result<Lent<'_, Encoder>> {
-        let kept = lock(&self.encoders).pop();
-        let tool = match kept {
-            Some(tool) => tool,
-            None => Encoder::new(self.settings.zstd_level)?,
-        };
-        Ok(Lent { tool: Some(tool), pool: &self.encoders })
+    /// Work with a compressor of the pool.
+    pub(crate) fn with_encoder<R>(&self, work: impl FnOnce(&mut Encoder) -> Result<R>) -> Result<R> {
+        with(&self.encoders, || Encoder::new(self.settings.zstd_level), work)
     }
 
-    /// A decompressor; it goes back to its pool when dropped.
-    pub(crate) fn decoder(&self) -> Result<Lent<'_, Decoder>> {
-        let kept = lock(&self.decoders).pop();
-        let tool = match kept {
-            Some(tool) => tool,
-            None => Decoder::new()?,
-        };
-        Ok(Lent { tool: Some(tool), pool: &self.decoders })
+    /// Work with a decompressor of the pool.
+    pub(crate) fn with_decoder<R>(&self, work: impl FnOnce(&mut Decoder) -> Result<R>) -> Result<R> {
+        with(&self.decoders, Decoder::new, work)
     }
-}
-
-/// A tool out of a pool.
-pub(crate) struct Lent<'a, T> {
-    tool: Option<T>,
-    pool: &'a Mutex<Vec<T>>,
 }
 
 /// Tools are made as they are needed; more than this many are not kept.
 const KEPT: usize = 16;
 
-impl<T> Drop for Lent<'_, T> {
-    fn drop(&mut self) {
-        let mut pool = lock(self.pool);
-        if let (Some(tool), true) = (self.tool.take(), pool.len() < KEPT) {
-            pool.push(tool);
-        }
+/// Take a tool out of a pool, or make one, and put it there when the work is done.
+fn with<T, R>(
+    pool: &Mutex<Vec<T>>,
+    make: impl FnOnce() -> Result<T>,
+    work: impl FnOnce(&mut T) -> Result<R>,
+) -> Result<R> {
+    let kept = lock(pool).pop();
+    let mut tool = kept.map_or_else(make, Ok)?;
+    let result = work(&mut tool);
+    let mut pool = lock(pool);
+    if pool.len() < KEPT {
+        pool.push(tool);
     }
-}
-
-impl<T> Deref for Lent<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        match &self.tool {
-            Some(tool) => tool,
-            None => unreachable!("the tool leaves in drop only"),
-        }
-    }
-}
-
-impl<T> DerefMut for Lent<'_, T> {
-    fn deref_mut(&mut self) -> &mut T {
-        match &mut self.tool {
-            Some(tool) => tool,
-            None => unreachable!("the tool leaves in drop only"),
-        }
-    }
+    result
 }
 
 /// An invariant of the engine does not hold: a bug, told instead of panicking.

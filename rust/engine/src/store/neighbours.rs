@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use super::Inner;
 use super::packs::pack_path;
 use super::pipeline::{self, lock};
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, lock_unless_cancelled};
 use crate::digest::Digest;
 use crate::error::At;
 use crate::format::pack::{PACK_TRAILER, PackTrailer};
@@ -124,7 +124,7 @@ impl Inner {
             return Ok(None);
         }
         let early = self.neighbours.turns.fetch_add(1, Ordering::Relaxed) < EARLY;
-        let _turn = early.then(|| lock(&self.neighbours.turn));
+        let _turn = early.then(|| lock_unless_cancelled(&self.neighbours.turn)).transpose()?;
         if early
             && let Some((entry, segment)) = self.neighbours.find(snapshot, digest, kind)
             && take(&entry, &segment)?
@@ -170,12 +170,13 @@ impl Inner {
 
     /// Read a pack's footer, and those of its commit's other packs if it lists no more than so many. What cannot be read says nothing.
     fn look_around(&self, snapshot: &Snapshot, pack: &Id, segment: &Arc<Segment>, beside: u64) -> Result<()> {
-        let _one_at_a_time = lock(&self.neighbours.reading);
+        let _one_at_a_time = lock_unless_cancelled(&self.neighbours.reading)?;
         if self.neighbours.has(snapshot, pack) {
             return Ok(());
         }
         let footer = self.footer(snapshot, pack, segment);
         let others: Vec<Id> = footer.iter().flat_map(|footer| &footer.packs).map(|row| row.pack).collect();
+        Cancel::check_here()?; // what one caller gave up, others may read
         self.neighbours.add(*pack, segment, footer);
         if others.len() as u64 > beside {
             return Ok(());

@@ -110,7 +110,7 @@ impl Inner {
         for segment in snapshot.segments.iter().filter(|segment| segment.is_harmed()) {
             let name = segment.name();
             let len = segment.file_len().saturating_sub(name.pack_len);
-            if !self.notes.is_suspect(name) && segment.verify().is_err() {
+            if !self.notes.is_suspect(name) && segment.verify().is_err_and(|error| error.kind() == Kind::Corrupt) {
                 self.note(DamageNote { pack: name.id, offset: name.pack_len, len });
             }
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use super::crew::Crew;
 use super::{Inner, Store};
-use crate::disk::Disk;
+use crate::disk::{Disk, FileSystem};
 use crate::error::At;
 use crate::format::segment::LEVELS;
 use crate::format::settings::{MAX_SETTINGS, Settings};
@@ -19,12 +19,16 @@ pub struct OpenOptions {
     pub write: bool,
     /// Make a store where there is none.
     pub create: bool,
+    /// Write to a folder whose locks, links and syncs another host or a user program answers for.
+    pub shared: bool,
     /// What a new store is made with; a store that is there keeps its own.
     pub settings: Settings,
     /// Threads for work that can be shared out; 1 at least.
     pub threads: usize,
     /// A batch that has placed more chunks than this writes their entries (64 bytes each) to a temporary file.
     pub entries_in_memory: usize,
+    /// Bytes after which a batch begins its next pack; the packs of giant batches in folders are longer.
+    pub pack_target: u64,
 }
 
 /// The settings' file.
@@ -36,9 +40,12 @@ impl Store {
     /// Open the store on `disk`.
     ///
     /// # Errors
-    /// `NotAStore` when there is none and none is to be made, or when other things stand there; `Unsupported` when it is of a newer
-    /// format; `Corrupt` when its settings are damaged; the disk's errors.
+    /// `NotAStore` when there is none and none is to be made, when other things stand there, or when the folder is not this machine's
+    /// alone and that was not asked for; `Unsupported` when it is of a newer format; `Corrupt` when its settings are damaged; the disk's errors.
     pub fn open(disk: Arc<dyn Disk>, options: OpenOptions) -> Result<Self> {
+        if options.write && !options.shared {
+            refuse_shared(disk.as_ref())?;
+        }
         let settings = match read_settings(disk.as_ref())? {
             Some(settings) => settings,
             None if options.create && options.write => create(disk.as_ref(), &options.settings)?,
@@ -55,6 +62,7 @@ impl Store {
             writable: options.write,
             threads: options.threads.max(1),
             entries_in_memory: options.entries_in_memory.max(1),
+            pack_target: options.pack_target,
             packs: Default::default(),
             neighbours: Default::default(),
             notes: Default::default(),
@@ -118,6 +126,18 @@ fn create(disk: &dyn Disk, settings: &Settings) -> Result<Settings> {
     }
     disk.sync_dir("").at("sync", "")?;
     read_settings(disk)?.ok_or_else(|| vanished(disk))
+}
+
+/// Writing to a file system whose locks and syncs others answer for has to be asked for.
+fn refuse_shared(disk: &dyn Disk) -> Result<()> {
+    let name = match disk.file_system().at("ask for the file system of", &disk.describe())? {
+        FileSystem::Local => return Ok(()),
+        FileSystem::Network(name) => name,
+        FileSystem::UserSpace => "user-space",
+    };
+    let text =
+        format!("open for writing: the folder is on a {name} file system; say shared=True if its rules are kept");
+    Err(Error::new(Kind::Unsupported, "shared-file-system", text))
 }
 
 fn vanished(disk: &dyn Disk) -> Error {

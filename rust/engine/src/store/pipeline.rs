@@ -11,7 +11,7 @@ use std::panic::resume_unwind;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, serving};
 use crate::digest::{Digest, StreamHasher};
 use crate::{Error, Kind, Result};
 
@@ -29,6 +29,33 @@ pub(crate) trait Stations: Sync {
     fn place(&self, done: Self::Done) -> Result<Self::Rest>;
     /// What may happen whenever.
     fn after(&self, rest: Self::Rest) -> Result<()>;
+}
+
+/// Bytes that pass through memory at once.
+const PORTION: u64 = 8 * 1024 * 1024;
+
+/// Items one after the other in portions: at most so many, of no more than some megabytes together, or one.
+pub(crate) fn portions<'a, T>(
+    items: &'a [T],
+    most: usize,
+    len: impl Fn(&T) -> u64 + 'a,
+) -> impl Iterator<Item = &'a [T]> {
+    let mut rest = items;
+    std::iter::from_fn(move || {
+        let mut bytes = 0_u64;
+        let fits = rest.iter().take(most).take_while(|item| {
+            bytes = bytes.saturating_add(len(item));
+            bytes <= PORTION
+        });
+        let (portion, after) = rest.split_at_checked(fits.count().max(1))?;
+        rest = after;
+        Some(portion)
+    })
+}
+
+/// As many threads as the machine runs at once.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// So many results may wait for one before them.
@@ -212,13 +239,19 @@ pub(crate) fn spread<T: Send, R: Send>(items: &mut [T], run: usize, work: impl F
     results.into_iter().map(|(_, done)| done).collect()
 }
 
-/// Start so many threads, or as many as the system gives: whoever starts them does the work of those that it refuses.
+/// Start so many threads, or as many as the system gives: whoever starts them does the work of those that it refuses. They work on
+/// behalf of the same caller.
 pub(crate) fn helpers<'scope, R: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     count: usize,
     work: impl Fn() -> R + Copy + Send + 'scope,
 ) -> Vec<ScopedJoinHandle<'scope, R>> {
-    (0..count).map_while(|_| Builder::new().spawn_scoped(scope, work).ok()).collect()
+    let flag = Cancel::here();
+    let start = |_| {
+        let flag = flag.clone();
+        Builder::new().spawn_scoped(scope, move || serving(flag, work)).ok()
+    };
+    (0..count).map_while(start).collect()
 }
 
 /// Hash one large blob on up to `threads` threads.
@@ -241,4 +274,18 @@ fn panicked() -> Error {
 /// Take a lock whose holder may have panicked: the state behind it is checked by its users.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::portions;
+
+    #[test]
+    fn what_passes_through_memory_at_once_is_bounded_in_bytes_and_in_number() {
+        const MIB: u64 = 1024 * 1024;
+        let sizes = [3 * MIB, 3 * MIB, 3 * MIB, 16 * MIB, MIB, MIB, MIB, MIB];
+        let cut: Vec<usize> = portions(&sizes, 3, |size| *size).map(<[u64]>::len).collect();
+        assert_eq!(cut, [2, 1, 1, 3, 1]);
+        assert_eq!(portions(&[0_u64; 0], 3, |size| *size).count(), 0);
+    }
 }

@@ -95,16 +95,14 @@ impl Placer<'_> {
     pub(crate) fn prepare<'a>(&self, chunks: &[&'a [u8]]) -> Result<Vec<Ready<'a>>> {
         let digests: Vec<Digest> = chunks.iter().map(|chunk| digest::hash(chunk)).collect();
         let known = self.known.chunks(self.store, FrameKind::Chunk, &digests)?;
-        let mut encoder = self.store.encoder()?;
-        digests
-            .iter()
-            .zip(known)
-            .zip(chunks)
-            .map(|((digest, known), chunk)| match known {
+        let chunks = digests.iter().zip(known).zip(chunks);
+        self.store.with_encoder(|encoder| {
+            let ready = chunks.map(|((digest, known), chunk)| match known {
                 Some(entry) => Ok(Ready::Known(entry)),
-                None => self.fresh(*digest, chunk, &mut encoder),
-            })
-            .collect()
+                None => self.fresh(*digest, chunk, encoder),
+            });
+            ready.collect()
+        })
     }
 
     /// Encode a chunk that is not in the index, unless another batch of this process has it already.

@@ -52,6 +52,8 @@ impl Inner {
         let count = packs.len();
         let ids: Vec<Id> = packs.iter().map(|pack| pack.id).collect();
         let far = self.disk.reach().far;
+        // What it leans on may be millions of keys: they stand in the last pack, which the index is rebuilt from, and not in each.
+        let bare = BatchRecord { leaned: Vec::new(), ..*record };
         let mut staged = Vec::with_capacity(count);
         let mut name = |pack: &PackFile| {
             let path = pack_path(&pack.id);
@@ -68,6 +70,7 @@ impl Inner {
                 Ok(())
             })?;
             let is_last = at.saturating_add(1) == count;
+            let record = if is_last { record } else { &bare };
             let mut footer = Footer { entries, blobs: Vec::new(), records: vec![record.clone()], packs: Vec::new() };
             if is_last {
                 footer.blobs = batch.blobs.iter().map(|(key, tree)| blob_entry(*key, tree, 0)).collect();

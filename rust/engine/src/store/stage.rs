@@ -20,8 +20,10 @@ use crate::index::by_digest::ByDigest;
 
 /// A batch whose frames take no more than this is committed as one file: its pack stands at the head of its segment.
 pub(crate) const SMALL_LIMIT: usize = 256 * 1024;
-/// A pack that has reached this length is closed and the next one begun.
-const PACK_TARGET: u64 = 256 * 1024 * 1024;
+/// In a folder a batch holds a descriptor for each of its packs until it is committed. So packs grow: every so many of them ...
+const DOUBLED_AFTER: usize = 64;
+/// ... and so often: 16 GiB take 64 descriptors, 500 GiB take 320, 4 TiB some 800 of the 1,024 that systems allow a process.
+const MOST_DOUBLINGS: usize = 5;
 /// The pack number of frames that are still in memory.
 pub(crate) const SMALL: u32 = u32::MAX;
 /// System calls take at most this many pieces (IOV_MAX).
@@ -124,7 +126,7 @@ impl Stage {
             self.small.extend_from_slice(&encoded.payload);
             (SMALL, offset as u64)
         } else {
-            if self.packs.is_empty() || self.end >= PACK_TARGET {
+            if self.packs.is_empty() || self.end >= self.pack_target(store) {
                 self.open_pack(store, writer, writes)?;
             }
             let offset = self.end;
@@ -146,6 +148,12 @@ impl Stage {
         }
         self.ledger.push(store.disk.as_ref(), placed, store.entries_in_memory, pack != SMALL)?;
         Ok(placed)
+    }
+
+    /// The length at which the current pack is closed and the next one begun.
+    fn pack_target(&self, store: &Inner) -> u64 {
+        let grown = if store.disk.reach().far { 0 } else { self.packs.len() / DOUBLED_AFTER };
+        (0..grown.min(MOST_DOUBLINGS)).fold(store.pack_target, |target, _| target.saturating_mul(2))
     }
 
     fn last_pack(&self) -> u32 {

@@ -17,7 +17,7 @@ use crate::digest::{self, StreamHasher};
 #[derive(Default)]
 pub(crate) struct Stream {
     hasher: StreamHasher,
-    /// Bytes that belong to no chunk yet: fewer than the largest chunk has.
+    /// Bytes that belong to no chunk yet: no more than the largest chunk has.
     carry: Vec<u8>,
     large: Large,
 }
@@ -31,8 +31,14 @@ impl std::fmt::Debug for Stream {
 impl Stream {
     pub(crate) fn write(&mut self, batch: &mut Batch, piece: &[u8], cancel: &Cancel) -> Result<()> {
         cancel.check()?;
-        let cutter = Cutter::new(&batch.store.settings.chunking)?;
         let largest = batch.store.settings.chunking.max as usize;
+        if self.large.builder.chunks() == 0 && self.carry.len().saturating_add(piece.len()) <= largest {
+            // It may end here, and is one chunk then.
+            self.hasher.update(piece);
+            self.carry.extend_from_slice(piece);
+            return Ok(());
+        }
+        let cutter = Cutter::new(&batch.store.settings.chunking)?;
         // The chunks that begin in the carry, each whole in `head`.
         let carried = self.carry.len();
         let mut head = std::mem::take(&mut self.carry);

@@ -13,7 +13,6 @@ use crate::cancel::Cancel;
 use crate::digest::{Digest, StreamHasher};
 use crate::disk::File;
 use crate::error::At;
-use crate::format::pack::{PACK_HEADER, PACK_TRAILER, PackHeader, PackTrailer};
 use crate::format::{BlobEntry, Entry, Footer, FrameKind};
 use crate::id::Id;
 use crate::index::by_digest::DigestSet;
@@ -254,7 +253,7 @@ impl Inner {
         cancel: &Cancel,
     ) -> Result<()> {
         // A pack's frames pass through memory a few megabytes at a time.
-        for group in entries.chunks(256) {
+        for group in pipeline::portions(entries, 256, |entry| entry.raw.into()) {
             let mut outs: Vec<Vec<u8>> = group.iter().map(|entry| vec![0; entry.raw as usize]).collect();
             let jobs = group
                 .iter()
@@ -287,7 +286,8 @@ impl Inner {
     fn verify_blob(&self, snapshot: &Arc<Snapshot>, blob: &BlobEntry, cancel: &Cancel) -> Result<()> {
         let mut hasher = StreamHasher::new();
         // A blob passes through memory a few megabytes at a time.
-        for group in self.recipe(snapshot, blob, 0, blob.size, &mut Vec::new())?.chunks(128) {
+        let pieces = self.recipe(snapshot, blob, (0, blob.size), &mut Vec::new(), cancel)?;
+        for group in pipeline::portions(&pieces, 128, |piece| piece.len) {
             for (piece, bytes) in group.iter().zip(self.chunks_of(snapshot, blob, group, cancel)?) {
                 cancel.check()?;
                 if bytes.len() as u64 != piece.len {
@@ -315,7 +315,7 @@ impl Inner {
         pieces: &[Piece],
         cancel: &Cancel,
     ) -> Result<Vec<Vec<u8>>> {
-        let entries = self.entries_of(snapshot, &blob.key, pieces)?;
+        let entries = self.entries_of(snapshot, &blob.key, pieces, cancel)?;
         let mut outs: Vec<Vec<u8>> = entries.iter().map(|entry| vec![0; entry.raw as usize]).collect();
         let jobs = entries.iter().zip(&mut outs).enumerate();
         let jobs = jobs.map(|(owner, (entry, out))| Job { entry: *entry, out, owner, check: true }).collect();
@@ -336,17 +336,14 @@ impl Inner {
 /// A pack's footer, read from its end.
 pub(crate) fn read_footer(file: &dyn File, id: &Id, len: u64) -> Result<Footer> {
     let short = || Error::corrupt("pack-trailer", format!("pack {id} is cut short"));
-    let read = |offset: u64, len: u64| -> Result<Vec<u8>> {
+    let mut read = |offset: u64, len: u64| -> Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(len).map_err(|_| short())?];
         let read = file.read_at(&mut [IoSliceMut::new(&mut bytes)], offset).at("read pack", &id.to_string())?;
         if read == bytes.len() { Ok(bytes) } else { Err(short()) }
     };
-    let header = PackHeader::decode(&read(0, (PACK_HEADER as u64).min(len))?)?;
-    let at = len.checked_sub(PACK_TRAILER as u64).ok_or_else(short)?;
-    let trailer = PackTrailer::decode(&read(at, PACK_TRAILER as u64)?)?;
-    if trailer.pack != *id || header.pack != *id {
-        return Err(Error::corrupt("pack-trailer", format!("pack {id} says that it is {}", trailer.pack)));
+    let (header, footer) = Footer::read(len, &mut read)?;
+    if header.pack != *id {
+        return Err(Error::corrupt("pack-trailer", format!("pack {id} says that it is {}", header.pack)));
     }
-    let start = trailer.body_start(len)?;
-    Footer::decode(&trailer, len, &read(start, trailer.body_len)?)
+    Ok(footer)
 }

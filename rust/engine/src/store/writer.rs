@@ -89,6 +89,7 @@ impl Inner {
             ));
         }
         self.settings.check_writable()?;
+        self.notes.check_announced()?;
         match self.poison.get() {
             Some(error) => Err(error.clone().recast(
                 Kind::ReadOnly,

@@ -13,7 +13,7 @@ use crate::tools::*;
 
 /// A disk on which a collector begins at the worst moment: right after somebody has read the marks for the n-th time.
 #[derive(Debug)]
-struct Collected {
+pub(crate) struct Collected {
     disk: SimDisk,
     readings: AtomicUsize,
     /// After which reading; 0 for never.
@@ -21,6 +21,16 @@ struct Collected {
 }
 
 impl Collected {
+    pub(crate) fn new(disk: &SimDisk) -> Arc<Self> {
+        Arc::new(Self { disk: disk.clone(), readings: AtomicUsize::new(0), strike: AtomicUsize::new(0) })
+    }
+
+    /// Let the collector begin after the n-th reading from now on.
+    pub(crate) fn strike(&self, reading: usize) {
+        self.readings.store(0, Ordering::Relaxed);
+        self.strike.store(reading, Ordering::Relaxed);
+    }
+
     /// As `docs/format.md` has it: a mark first, then a look at the index, then the pack goes unless a segment leans on it meanwhile.
     fn collect(&self, segments_before: usize) {
         let pack = packs(&self.disk)[0];
@@ -37,9 +47,6 @@ impl Disk for Collected {
     }
     fn create_dir(&self, path: &str) -> io::Result<bool> {
         self.disk.create_dir(path)
-    }
-    fn remove_dir(&self, path: &str) -> io::Result<bool> {
-        self.disk.remove_dir(path)
     }
     fn visit(&self, dir: &str, see: &mut dyn FnMut(&str, bool) -> bool) -> io::Result<()> {
         self.disk.visit(dir, see)?;
@@ -82,15 +89,13 @@ fn a_collector_that_begins_at_any_moment_of_a_commit_takes_nothing_that_is_ackno
             let disk = SimDisk::memory();
             let blob = noise(1, 250_000);
             save(&open(&disk), &[blob.clone(), noise(2, 250_000)]);
-            let collected =
-                Arc::new(Collected { disk: disk.clone(), readings: AtomicUsize::new(0), strike: AtomicUsize::new(0) });
+            let collected = Collected::new(&disk);
             let store = open_on(Arc::clone(&collected) as Arc<dyn Disk>).unwrap();
             let mut batch = store.begin(BatchOptions::default()).unwrap();
             let blobs = if new { vec![blob, noise(3, 9_000)] } else { vec![blob] };
             let items: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
             batch.add(&items, &Cancel::new()).unwrap();
-            collected.readings.store(0, Ordering::Relaxed);
-            collected.strike.store(strike, Ordering::Relaxed);
+            collected.strike(strike);
             let acknowledged = store.commit(vec![batch]).remove(0).is_ok();
             let struck = collected.readings.load(Ordering::Relaxed) >= strike;
             if acknowledged {
@@ -151,10 +156,10 @@ fn a_batch_is_told_as_committed_only_when_no_power_cut_can_take_it() {
         let failed = store.commit(vec![batch]).remove(0).is_err();
         // Who asks: the writer itself after a failed sync, another when it was killed.
         let committed = if failure == Failure::IO {
-            store.committed(id)
+            store.committed(id, &Cancel::new())
         } else {
             std::mem::forget(store);
-            open(&disk.process()).committed(id)
+            open(&disk.process()).committed(id, &Cancel::new())
         };
         refused |= failed && matches!(committed, Ok(None));
         if matches!(committed, Ok(Some(true))) {

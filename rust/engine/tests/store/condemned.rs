@@ -65,7 +65,7 @@ fn a_pack_that_is_gone_between_look_up_and_commit_is_told_not_hidden() {
     let id = batch.id();
     disk.remove(&format!("packs/{}", packs(&disk)[0])).unwrap();
     assert_eq!(store.commit(vec![batch]).remove(0).unwrap_err().kind(), Kind::Uncertain);
-    assert_eq!(store.committed(id).unwrap(), Some(false));
+    assert_eq!(store.committed(id, &Cancel::new()).unwrap(), Some(false));
     assert!(load(&store, digest::hash(&blob)).is_err());
     save(&store, std::slice::from_ref(&blob));
     assert_loads(&store, &[blob]);

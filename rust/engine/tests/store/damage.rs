@@ -284,7 +284,7 @@ fn a_damaged_document_is_found_by_verify() {
     let store = open(&disk);
     let names = Names::new(store.disk());
     let action = Action::Put { document: b"{}", refs: &[], when: When::Always };
-    let patience = Patience { cancel: Cancel::new(), deadline: None };
+    let patience = Patience::default();
     names.apply(store.writer_id().unwrap(), &[Change { name: "a/b", action }], &patience).unwrap();
     assert_eq!((verify(&store).documents, verify(&store).findings), (1, vec![]));
     let file = files(&disk, "documents").remove(0);

@@ -1,10 +1,12 @@
 //! Batches whose entries do not fit into the memory that they may take (`options` allows 16).
 
+use std::sync::Arc;
+
 use packhouse_engine::cancel::Cancel;
 use packhouse_engine::digest;
 use packhouse_engine::disk::{Disk, Failure, Fault, Op, SimDisk};
 use packhouse_engine::format::{Footer, FrameKind};
-use packhouse_engine::store::BatchOptions;
+use packhouse_engine::store::{BatchOptions, OpenOptions, Store};
 
 use crate::tools::*;
 
@@ -64,6 +66,50 @@ fn a_chunk_that_is_saved_as_a_blob_later_in_the_batch_is_found_as_one() {
     let keys = open(&disk).keys(None, 1_000, &Cancel::new()).unwrap();
     assert!(keys.iter().any(|(key, _)| *key == chunk));
     assert_loads(&open(&disk), &[start]);
+}
+
+/// The footers of a store's packs, in no order, and the bytes of all packs.
+fn footers(disk: &SimDisk) -> (Vec<Footer>, usize) {
+    let mut all = 0;
+    let footers = disk.list("packs").unwrap().into_iter().map(|entry| {
+        let mut bytes = Vec::new();
+        disk.damage(&format!("packs/{}", entry.name), |whole| bytes.clone_from(whole)).unwrap();
+        all += bytes.len();
+        Footer::of_pack(&bytes).unwrap().1
+    });
+    (footers.collect(), all)
+}
+
+#[test]
+fn a_giant_batch_holds_few_descriptors() {
+    let disk = SimDisk::new();
+    let small_packs = OpenOptions { pack_target: 50_000, ..options() };
+    let store = Store::open(Arc::new(disk.clone()), small_packs).unwrap();
+    let blobs: Vec<Vec<u8>> = (0..300).map(|i| noise(i, 50_000)).collect();
+    save(&store, &blobs);
+    let packs = disk.list("packs").unwrap().len();
+    // 64 of one blob, 64 of two, the rest of four; the first holds what was small at first.
+    assert!((100..170).contains(&packs), "{packs} packs");
+    assert_loads(&open(&disk), &blobs);
+    assert!(verify(&open(&disk)).findings.is_empty());
+}
+
+#[test]
+fn what_a_batch_leans_on_stands_in_its_last_pack_alone() {
+    let disk = SimDisk::new();
+    let known: Vec<Vec<u8>> = (0..1_000).map(|i| noise(i, 40)).collect();
+    save(&open(&disk), &known);
+    let small_packs = OpenOptions { pack_target: 200_000, ..options() };
+    let store = Store::open(Arc::new(disk.clone()), small_packs).unwrap();
+    let mut blobs = known.clone();
+    blobs.extend((0..40).map(|i| noise(5_000 + i, 50_000)));
+    save(&store, &blobs);
+    let (footers, all) = footers(&disk);
+    let leaned: Vec<usize> = footers.iter().map(|footer| footer.records[0].leaned.len()).collect();
+    assert!(leaned.len() > 5, "too few packs");
+    assert_eq!(leaned.iter().sum::<usize>(), 1_000, "in {leaned:?}");
+    assert!(footers.iter().all(|footer| footer.packs.is_empty() != (footer.records[0].leaned.len() == 1_000)));
+    assert!(all < 40 * 50_000 + 2 * 1_000 * 32, "{all} bytes of packs");
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod beside;
 mod condemned;
 mod crash;
 mod damage;
+mod documents;
 mod giant;
 mod machine;
 mod merge;

@@ -28,7 +28,7 @@ fn many_small_commits_stay_few_files_and_all_loads() {
     assert_eq!(verify(&store).findings, vec![]);
     assert!(save(&open(&disk), &blobs).iter().all(|saved| saved.existed));
     for id in ids {
-        assert_eq!(store.committed(id).unwrap(), Some(true), "a merge lost the record of a batch");
+        assert_eq!(store.committed(id, &Cancel::new()).unwrap(), Some(true), "a merge lost the record of a batch");
     }
 }
 
@@ -102,6 +102,21 @@ fn a_merge_drops_the_record_of_an_old_batch_unless_it_is_pinned_and_keeps_every_
     for (day, batch) in batches.iter().enumerate() {
         // The merge was on day 39; the retention is 14 days. Nobody can tell any more of what was dropped.
         let dropped = day % 2 == 1 && day < 39 - 14;
-        assert_eq!(store.committed(*batch).unwrap() == Some(true), !dropped, "day {day}");
+        assert_eq!(store.committed(*batch, &Cancel::new()).unwrap() == Some(true), !dropped, "day {day}");
+    }
+}
+
+#[test]
+fn how_old_a_store_is_says_its_own_clock() {
+    let disk = SimDisk::new();
+    let start = 1_800_000_000_000;
+    disk.set_clock(start);
+    let store = open(&disk);
+    save(&store, &[noise(1, 100)]);
+    let never = store.begin(BatchOptions::default()).unwrap().id();
+    // The retention is 14 days. A clock that has gone back tells nothing.
+    for (days, expected) in [(0, Some(false)), (13, Some(false)), (15, None), (-1, None)] {
+        disk.set_clock(start + days * 86_400_000);
+        assert_eq!(store.committed(never, &Cancel::new()).unwrap(), expected, "after {days} days");
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use packhouse_engine::Kind;
 use packhouse_engine::cancel::Cancel;
 use packhouse_engine::digest;
-use packhouse_engine::disk::{Disk, RealDisk, SimDisk};
+use packhouse_engine::disk::{Disk, Op, RealDisk, SimDisk};
 use packhouse_engine::store::{BatchOptions, Item, OpenOptions};
 
 use crate::tools::*;
@@ -136,6 +136,46 @@ fn a_stream_has_the_key_and_the_chunks_of_the_whole_blob() {
 }
 
 #[test]
+fn a_stream_of_the_largest_chunks_length_is_one_chunk_as_its_bytes_are() {
+    for pieces in [&[262_144][..], &[262_143, 1], &[1, 262_143], &[200_000, 62_144]] {
+        let store = open(&SimDisk::memory());
+        let blob = noise(1, 262_144);
+        let mut batch = store.begin(BatchOptions::default()).unwrap();
+        let slot = batch.begin_stream();
+        let mut at = 0;
+        for len in pieces {
+            batch.write_stream(slot, &blob[at..at + len], &Cancel::new()).unwrap();
+            at += len;
+        }
+        batch.end_stream(slot, &Cancel::new()).unwrap();
+        store.commit(vec![batch]).remove(0).unwrap();
+        assert!(save(&store, std::slice::from_ref(&blob))[0].existed, "it was stored as several chunks");
+        assert_loads(&store, &[blob]);
+    }
+}
+
+#[test]
+fn who_is_cancelled_reads_nothing_more() {
+    let disk = SimDisk::memory();
+    let large = noise(1, 3_000_000);
+    save(&open(&disk), std::slice::from_ref(&large));
+    let store = open(&disk);
+    let mut batch = store.begin(BatchOptions::default()).unwrap();
+    let id = batch.id();
+    let located = store.locate(&[(digest::hash(&large), None)], &Cancel::new()).unwrap().remove(0).unwrap();
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let before = disk.count(Some(Op::Read));
+    let mut out = vec![0; large.len()];
+    let kind = |result: packhouse_engine::Result<()>| result.unwrap_err().kind();
+    assert_eq!(kind(store.fetch(&[&located], &mut [&mut out], &cancel).remove(0)), Kind::Cancelled);
+    assert_eq!(kind(store.fetch_range(&located, 0, &mut out, &cancel)), Kind::Cancelled);
+    assert_eq!(kind(batch.add(&[&large], &cancel)), Kind::Cancelled);
+    assert_eq!(disk.count(Some(Op::Read)), before);
+    assert_eq!(kind(store.committed(id, &cancel).map(drop)), Kind::Cancelled);
+}
+
+#[test]
 fn a_range_is_what_a_slice_of_the_blob_is() {
     let store = open(&SimDisk::memory());
     let blobs = vec![noise(1, 3_000_000), text(2, 50_000)];
@@ -205,12 +245,12 @@ fn several_batches_share_a_commit_and_each_gets_its_results() {
     for (i, result) in results.into_iter().enumerate() {
         let saved = result.unwrap();
         assert_eq!(saved[0].key, digest::hash(&noise(i as u64, 4_000)));
-        assert_eq!(store.committed(ids[i]).unwrap(), Some(true));
+        assert_eq!(store.committed(ids[i], &Cancel::new()).unwrap(), Some(true));
     }
     assert_eq!(load(&store, digest::hash(&noise(50, 1_000_000))).unwrap().unwrap().len(), 1_000_000);
     assert_eq!(verify(&store).findings, vec![]);
     let never = store.begin(BatchOptions::default()).unwrap();
-    assert_eq!(store.committed(never.id()).unwrap(), Some(false));
+    assert_eq!(store.committed(never.id(), &Cancel::new()).unwrap(), Some(false));
 }
 
 #[test]

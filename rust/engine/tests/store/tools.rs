@@ -24,7 +24,15 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn options() -> OpenOptions {
-    OpenOptions { write: true, create: true, settings: settings(), threads: 2, entries_in_memory: 16 }
+    OpenOptions {
+        write: true,
+        create: true,
+        shared: false,
+        settings: settings(),
+        threads: 2,
+        entries_in_memory: 16,
+        pack_target: 256 << 20,
+    }
 }
 
 pub(crate) fn open(disk: &SimDisk) -> Store {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from packhouse.compat.metaflow.packed.paths import BlobFile, LogFile, OtherFile, TaskFile, other_prefix, place_of
 from packhouse.errors import BlobNotFound, InvalidInput
 from packhouse.names import Document
-from packhouse.tasks.files import TaskFiles, document_of, value_of
+from packhouse.tasks.files import TaskFiles, make_document, value_of
 from packhouse.tasks.layout import flow_prefix, part, unpart
 from packhouse.tasks.logs import Logs
 from packhouse.tasks.record import Record
@@ -101,7 +101,7 @@ class PackedFiles:
                 case TaskFile() as file:
                     value = _json(path, content)
                     if file.record_of is None:
-                        documents.append(Document(file.name, document_of(value)))
+                        documents.append(await make_document(self._store, file.name, value))
                     else:
                         records.append((file, file.record_of, value))
                 case OtherFile(name):

@@ -9,6 +9,13 @@ use rustix::io::Errno;
 use super::beneath::retry;
 use crate::disk::File;
 
+/// Bytes that one call reads at most: where Linux does not preempt what it does for a process, no other thread gets the core meanwhile.
+/// See docs/decisions/012.
+const AT_ONCE: usize = 1 << 20;
+
+/// Bytes of a huge page on most machines; elsewhere some pages more are looked at, or fewer.
+const HUGE_PAGE: usize = 2 << 20;
+
 /// An open regular file.
 #[derive(Debug)]
 pub(super) struct RealFile {
@@ -46,11 +53,10 @@ pub(super) fn read_at(fd: &OwnedFd, buffers: &mut [IoSliceMut<'_>], offset: u64)
     let mut done = 0;
     while done < wanted {
         let at = place(offset, done)?;
-        let read = if done == 0 {
-            retry(|| rustix::io::preadv(fd, buffers, at))?
+        let read = if done == 0 && wanted <= AT_ONCE {
+            read_once(fd, buffers, at)?
         } else {
-            let mut rest = rest_mut(buffers, done);
-            retry(|| rustix::io::preadv(fd, &mut rest, at))?
+            read_once(fd, &mut next_mut(buffers, done, AT_ONCE), at)?
         };
         if read == 0 {
             break;
@@ -58,6 +64,22 @@ pub(super) fn read_at(fd: &OwnedFd, buffers: &mut [IoSliceMut<'_>], offset: u64)
         done = done.checked_add(read).ok_or(Errno::OVERFLOW)?;
     }
     Ok(done)
+}
+
+fn read_once(fd: &OwnedFd, buffers: &mut [IoSliceMut<'_>], at: u64) -> io::Result<usize> {
+    buffers.iter_mut().for_each(|buffer| touch(buffer));
+    Ok(retry(|| rustix::io::preadv(fd, buffers, at))?)
+}
+
+/// Have the system find the huge pages of fresh memory before a call reads into them.
+///
+/// Linux keeps all of the process's memory from being changed while it clears a page that a *system call* writes to first, and only the
+/// page's own mapping when the program itself does. A thread that asks for memory meanwhile waits for 2 MiB to be cleared, and that
+/// thread may hold Python's lock.
+fn touch(buffer: &mut [u8]) {
+    let first = buffer.as_ptr().align_offset(HUGE_PAGE);
+    let pages = buffer.get_mut(first..).unwrap_or_default();
+    pages.iter_mut().step_by(HUGE_PAGE).for_each(|byte| *byte = 0);
 }
 
 /// Write all of `buffers` from `offset`.
@@ -142,19 +164,25 @@ fn rest<'a>(buffers: &'a [IoSlice<'_>], mut skip: usize) -> Vec<IoSlice<'a>> {
     rest
 }
 
-fn rest_mut<'a>(buffers: &'a mut [IoSliceMut<'_>], mut skip: usize) -> Vec<IoSliceMut<'a>> {
-    let mut rest = Vec::with_capacity(buffers.len());
+/// The buffers behind the first `skip` bytes, up to `most` bytes of them.
+fn next_mut<'a>(buffers: &'a mut [IoSliceMut<'_>], mut skip: usize, mut most: usize) -> Vec<IoSliceMut<'a>> {
+    let mut next = Vec::with_capacity(buffers.len());
     for buffer in buffers {
+        if most == 0 {
+            break;
+        }
         let length = buffer.len();
         match buffer.get_mut(skip..) {
             Some(tail) => {
                 skip = 0;
-                rest.push(IoSliceMut::new(tail));
+                let taken = tail.len().min(most);
+                most = most.saturating_sub(taken);
+                next.push(IoSliceMut::new(tail.get_mut(..taken).unwrap_or_default()));
             }
             None => skip = skip.saturating_sub(length),
         }
     }
-    rest
+    next
 }
 
 #[cfg(test)]
@@ -172,7 +200,10 @@ mod tests {
         let (mut a, mut c) = ([0; 3], [0; 2]);
         let mut all = [IoSliceMut::new(&mut a), IoSliceMut::new(&mut []), IoSliceMut::new(&mut c)];
         for skip in 0..=5 {
-            assert_eq!(rest_mut(&mut all, skip).iter().map(|s| s.len()).sum::<usize>(), 5 - skip);
+            for most in 0..=5 {
+                let next = next_mut(&mut all, skip, most);
+                assert_eq!(next.iter().map(|s| s.len()).sum::<usize>(), most.min(5 - skip));
+            }
         }
     }
 }

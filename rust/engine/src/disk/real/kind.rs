@@ -8,19 +8,12 @@ use rustix::fs;
 /// The kind of a file system, as far as a store cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileSystem {
-    /// Kept by this machine's kernel.
+    /// Kept by this machine's kernel, or no folder at all.
     Local,
     /// Kept by another host, under the given name.
     Network(&'static str),
     /// Kept by a user program (FUSE, virtiofs).
     UserSpace,
-}
-
-impl FileSystem {
-    /// Whether locks, links and syncs can be relied on as on a disk of one's own.
-    pub fn is_local(self) -> bool {
-        self == Self::Local
-    }
 }
 
 /// Numbers of `linux/magic.h` and of the file systems' own sources.

@@ -14,7 +14,6 @@ use super::random::Random;
 #[allow(missing_docs, reason = "each is named after its method")]
 pub enum Op {
     CreateDir,
-    RemoveDir,
     List,
     Stat,
     Open,
@@ -32,7 +31,7 @@ pub enum Op {
     Lock,
 }
 
-const OPS: usize = 17;
+const OPS: usize = 16;
 
 /// A failure, and the operation it strikes.
 #[derive(Clone, Debug)]

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use rustix::io::Errno;
-
 use super::bytes::Inode;
 use super::lock;
 use super::random::Random;
@@ -29,8 +27,6 @@ struct Names {
     changed: BTreeMap<String, History>,
     /// Whether `sync_all` knows that there is something to sync.
     listed: bool,
-    /// Removed: no name can be added any more.
-    removed: bool,
 }
 
 /// What a name stood for at the last sync, and after each change since: a crash leaves any one of them.
@@ -56,15 +52,6 @@ impl Folder {
         lock(&self.0).get(name).cloned()
     }
 
-    /// Close the folder, if nothing is in it.
-    pub(super) fn remove(&self) -> bool {
-        let mut names = lock(&self.0);
-        let empty =
-            names.clean.is_empty() && names.changed.values().all(|h| h.changes.last().unwrap_or(&h.durable).is_none());
-        names.removed |= empty;
-        empty
-    }
-
     pub(super) fn entries(&self) -> Vec<Entry> {
         let names = lock(&self.0);
         let changed = names.changed.keys().filter_map(|name| Some((name, names.get(name)?)));
@@ -84,9 +71,6 @@ impl Folder {
         let new = change(old.clone())?;
         if same(old.as_ref(), new.as_ref()) {
             return Ok(false);
-        }
-        if names.removed {
-            return Err(Errno::NOENT.into());
         }
         let durable = names.clean.remove(name);
         let fresh = || History { durable, changes: Vec::new(), forgotten: false };
