@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 use self::bytes::Inode;
 pub use self::fault::{Bug, Failure, Fault, Op, Record};
-use self::fault::{Control, Turn};
+use self::fault::{Control, Meanwhile, Turn};
 use self::folder::{Folder, Node};
 use self::handles::{SimFile, SimLock, SimStaged};
 use super::path::{check, split};
@@ -137,6 +137,14 @@ impl SimDisk {
     /// Arrange for a failure.
     pub fn inject(&self, fault: Fault) {
         lock(&self.shared.control).faults.push(fault);
+    }
+
+    /// Have something done right before the operation after the next `after` ones, of whatever sort: a caller who gives up, say. It must
+    /// not touch this disk.
+    pub fn meanwhile(&self, after: u64, what: impl FnOnce() + Send + 'static) {
+        let mut control = lock(&self.shared.control);
+        let after = control.count(None).saturating_add(after);
+        control.meanwhile = Some(Meanwhile { after, what: Box::new(what) });
     }
 
     /// Forget all failures arranged, and turn the power on again.

@@ -9,15 +9,16 @@ use super::copied::Copied;
 use super::packs::pack_path;
 use super::publish::Failure;
 use super::stats::add;
+use super::writer::Writer;
 use super::{Inner, Store, internal};
 use crate::Result;
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, serving};
 use crate::digest::Digest;
 use crate::disk::Staged;
 use crate::error::At;
 use crate::format::segment::LEVELS;
 use crate::format::{BatchRecord, BlobEntry, Entry, Footer, PackRow, PinRow, SegmentName};
-use crate::id::Id;
+use crate::id::{Id, WriterId};
 use crate::index::by_digest::ByDigest;
 use crate::index::levels::Snapshot;
 use crate::index::segment::Segment;
@@ -70,6 +71,18 @@ struct Merged {
     ordinals: ByDigest<Id, u32>,
     /// Records of batches that are not pinned are dropped when they are older than this, in milliseconds since 1970.
     drop_before: i64,
+}
+
+/// A merged segment that has no name yet.
+struct Merge {
+    staged: Box<dyn Staged>,
+    target: u8,
+    name: SegmentName,
+    /// The pack that small frames were copied into, where it is too large for the segment's file.
+    own: Option<(Id, Box<dyn Staged>)>,
+    new_packs: Vec<Id>,
+    /// The inputs that it stands for.
+    taken: Vec<Arc<Segment>>,
 }
 
 impl Store {
@@ -128,33 +141,18 @@ impl Inner {
         if inputs.len() <= many(level) / 2 {
             return Ok(false);
         }
-        let target = level.saturating_add(1);
-        let mut named = false;
-        let published = self.merge(&inputs, target, writer.id, &mut named, cancel);
-        if published.is_err() && named {
-            writer.leave();
-        }
-        let Some(taken) = published? else { return Ok(false) };
-        for segment in taken {
-            self.disk.remove(segment.path()).at("remove", segment.path())?;
-        }
-        self.levels.refresh()?;
-        add(&self.counters.merges, 1);
-        Ok(true)
+        let merge = self.merge(&inputs, level.saturating_add(1), writer.id, cancel)?;
+        // From the first name on a folder's is seen to its end, whoever gives up; a bucket's requests may take long.
+        let flag = Cancel::here().filter(|_| self.disk.reach().far);
+        let replaced = serving(flag, || self.replace(&writer, merge))?;
+        add(&self.counters.merges, u64::from(replaced));
+        Ok(replaced)
     }
 
-    /// Write the merged segment; returns the inputs that it stands for, once that is durable and checked. `named` tells whether
-    /// something may have got a name: a merge that is cancelled before leaves nothing behind.
-    fn merge(
-        &self,
-        inputs: &[Arc<Segment>],
-        target: u8,
-        writer: crate::WriterId,
-        named: &mut bool,
-        cancel: &Cancel,
-    ) -> Result<Option<Vec<Arc<Segment>>>> {
+    /// Write the merged segment, and its pack. Nothing has a name yet.
+    fn merge(&self, inputs: &[Arc<Segment>], target: u8, writer: WriterId, cancel: &Cancel) -> Result<Merge> {
         let id = writer.new_id()?;
-        let mut staged = self.disk.stage().at("stage a segment in", "tmp")?;
+        let staged = self.disk.stage().at("stage a segment in", "tmp")?;
         let small = inputs.iter().fold(0_u64, |sum, segment| sum.saturating_add(segment.name().pack_len));
         let embedded = small <= EMBED;
         let mut copy = Copied::default();
@@ -190,13 +188,6 @@ impl Inner {
                 pack_len = row.len;
             }
         }
-        if let Some((pack, mut file)) = own {
-            let path = pack_path(&pack);
-            file.sync().at("sync pack", &path)?;
-            *named = true;
-            file.publish(&path).at("publish pack", &path)?;
-            self.disk.sync_dir("packs").at("sync", "packs")?;
-        }
         cancel.check()?;
         let new_packs: Vec<Id> = merged
             .packs
@@ -204,23 +195,56 @@ impl Inner {
             .filter(|row| copy.entries.iter().any(|entry| entry.pack == row.pack))
             .map(|row| row.pack)
             .collect();
-        if planted("merge-drops-inputs-early") {
-            for segment in &taken {
-                self.disk.remove(segment.path()).at("remove", segment.path())?;
-            }
-        }
         let name = merged.write(staged.as_ref(), id, target, pack_len)?;
-        *named = true;
-        self.issue(&mut staged, target, name).map_err(Failure::into_error)?;
-        // Step 3 for what it wrote: a pack that was condemned at once leaves the inputs as they are.
+        cancel.check()?;
+        Ok(Merge { staged, target, name, own, new_packs, taken })
+    }
+
+    /// Publish the merged segment in place of its inputs; `false` when they stay, because what it leans on is going.
+    fn replace(&self, writer: &Writer, mut merge: Merge) -> Result<bool> {
+        let own = merge.own.as_ref().map(|(pack, _)| *pack);
+        let named = merge.own.take().map_or(Ok(()), |(pack, file)| self.name_pack(pack, file));
+        if planted("merge-drops-inputs-early") {
+            self.drop_inputs(&merge.taken)?;
+        }
+        let issued =
+            named.map_err(Failure::Before).and_then(|()| self.issue(&mut merge.staged, merge.target, merge.name));
+        match (&issued, own) {
+            (Err(Failure::Before(_)), Some(pack)) => self.unname(&[pack]),
+            (Err(Failure::After(_)), _) => writer.leave(),
+            _ => {}
+        }
+        issued.map_err(Failure::into_error)?;
+        // From here on nothing is left that a segment does not list.
+        self.settle(&merge)
+    }
+
+    fn name_pack(&self, pack: Id, mut file: Box<dyn Staged>) -> Result<()> {
+        let path = pack_path(&pack);
+        file.sync().at("sync pack", &path)?;
+        file.publish(&path).at("publish pack", &path)?;
+        self.disk.sync_dir("packs").at("sync", "packs")
+    }
+
+    /// Step 3 for what a merge wrote: a pack that was condemned at once leaves the inputs as they are.
+    fn settle(&self, merge: &Merge) -> Result<bool> {
         self.notes.refresh(self.disk.as_ref())?;
         let snapshot = self.levels.refresh()?;
-        for pack in &new_packs {
+        for pack in &merge.new_packs {
             if self.notes.is_condemned(pack) || !self.pack_is_there(&snapshot, pack)? {
-                return Ok(None);
+                return Ok(false);
             }
         }
-        Ok(Some(taken))
+        self.drop_inputs(&merge.taken)?;
+        self.levels.refresh()?;
+        Ok(true)
+    }
+
+    fn drop_inputs(&self, inputs: &[Arc<Segment>]) -> Result<()> {
+        inputs.iter().try_for_each(|segment| {
+            self.disk.remove(segment.path()).at("remove", segment.path())?;
+            Ok(())
+        })
     }
 }
 

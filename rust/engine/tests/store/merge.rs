@@ -63,6 +63,46 @@ fn a_batch_that_leans_on_a_small_pack_which_is_merged_away_meanwhile_is_committe
     assert_loads(&two, &blobs);
 }
 
+/// Of a store that was closed while its index was merged no file is left that only another writer would clear away.
+#[test]
+fn a_merge_that_is_given_up_at_any_moment_leaves_nothing_behind() {
+    // Twenty segments become one; nine of seventeen each, with more than 32 MiB of small packs, one with a pack of its own.
+    for (commits, len) in [(20, 900), (9 * 17, 250_000)] {
+        let made = SimDisk::new();
+        let store = open(&made);
+        let blobs: Vec<_> = (0..commits).map(|i| noise(i, len)).collect();
+        for (at, blob) in blobs.iter().enumerate() {
+            save(&store, std::slice::from_ref(blob));
+            if commits > 20 && at % 17 == 16 && at + 1 < blobs.len() {
+                store.maintain(&Cancel::new()).unwrap();
+            }
+        }
+        drop(store);
+        let given_up = |strike: u64| {
+            let disk = made.crash(0);
+            let store = open(&disk);
+            store.writer_id().unwrap();
+            let cancel = Cancel::new();
+            let raised = cancel.clone();
+            disk.meanwhile(strike, move || raised.cancel());
+            let before = disk.count(None);
+            let merged = cancel.during(|| store.maintain(&cancel));
+            let operations = disk.count(None) - before;
+            store.close().unwrap();
+            let left = disk.list("writers").unwrap();
+            assert!(left.is_empty(), "given up before operation {strike}, {merged:?}: {left:?}");
+            let again = open(&disk);
+            assert_eq!(verify(&again).unlisted_packs, 0, "given up before operation {strike}");
+            assert_loads(&again, &blobs);
+            (segments(&disk) < segments(&made), disk.list("packs").unwrap().len(), operations)
+        };
+        let (merged, packs, operations) = given_up(u64::MAX / 2);
+        assert!(merged && packs == usize::from(len > 900), "{packs} packs after a merge");
+        let last = (0..operations).rev().take(60);
+        assert!(last.filter(|strike| given_up(*strike).0).count() > 2, "no merge went on that was given up late");
+    }
+}
+
 #[test]
 fn an_input_that_does_not_verify_is_left_out_and_kept() {
     let disk = SimDisk::memory();

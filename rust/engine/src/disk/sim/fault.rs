@@ -110,6 +110,18 @@ pub struct Record {
     pub failure: Option<Failure>,
 }
 
+/// What somebody else does at a moment between two operations.
+pub(super) struct Meanwhile {
+    pub(super) after: u64,
+    pub(super) what: Box<dyn FnOnce() + Send>,
+}
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Meanwhile").field("after", &self.after).finish_non_exhaustive()
+    }
+}
+
 /// Everything about a disk but its contents.
 #[derive(Debug, Default)]
 pub(super) struct Control {
@@ -117,6 +129,7 @@ pub(super) struct Control {
     counts: [u64; OPS],
     processes: u32,
     pub(super) faults: Vec<Fault>,
+    pub(super) meanwhile: Option<Meanwhile>,
     pub(super) bugs: Vec<Bug>,
     pub(super) power_lost: bool,
     pub(super) log: Option<Vec<Record>>,
@@ -149,6 +162,9 @@ impl Control {
         }
         let number = self.number;
         self.number = number.saturating_add(1);
+        if let Some(Meanwhile { what, .. }) = self.meanwhile.take_if(|meanwhile| meanwhile.after <= number) {
+            what();
+        }
         if let Some(count) = self.counts.get_mut(op as usize) {
             *count = count.saturating_add(1);
         }
