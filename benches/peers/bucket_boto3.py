@@ -22,6 +22,7 @@ class Boto3Bucket(OnePerBlob):
 
     label = "boto3 (bucket)"
     distributions = ("boto3", "blake3")
+    one_of = 10
 
     async def open(self) -> None:
         place = self.place

@@ -25,6 +25,7 @@ class MetaflowBucket(OnePerBlob):
     verifies = "its length"
     outside = True
     tried = (4, 16, 64)
+    one_of = 10
 
     async def open(self) -> None:
         place = self.place

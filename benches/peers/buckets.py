@@ -40,6 +40,8 @@ class BucketPeer(Peer):
     """What `in_flight` may be, where that is its user's to choose."""
     services: ClassVar[tuple[str, ...]] = ("s3",)
     """What it speaks."""
+    one_of: ClassVar[int] = 1
+    """It gets one of so many small blobs, where all of them would take minutes at the same rate."""
     reads_only: ClassVar[frozenset[str]] = frozenset()
     """Services to which it cannot write where they are measured: what it loads there was put by others."""
     _place: Place | None = None

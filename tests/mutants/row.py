@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from tests.mutants import build
-from tests.mutants.planted import ALL, Mutant
+from tests.mutants.planted import ALL, Hunt, Mutant
 from tests.torture.outcome import Outcome
 from tests.torture.rows import Row
 
@@ -29,13 +29,11 @@ def run(name: str, *, rounds: int, seed: int = 20, only: frozenset[str] = frozen
             return outcome
         planted = build.planted_names()
         caught = 0
-        for mutant in chosen:
-            if mutant.name not in planted:
-                outcome.violations.append(f"{mutant.name} is not planted in the sources")
-                continue
+        outcome.violations += [f"{one.name} is not planted in the sources" for one in chosen if one.name not in planted]
+        chosen = [one for one in chosen if one.name in planted]
+        for mutant, by in zip(chosen, build.side_by_side(_hunt, chosen), strict=True):
             outcome.rounds += 1
-            by = _hunt(mutant)
-            print(f"  {mutant.name}: {by or 'NOT FOUND'}", flush=True)
+            print(f"  {mutant.name}: {f'found by {by}' if by else 'NOT FOUND'}", flush=True)
             caught += bool(by)
             if not by:
                 outcome.violations.append(f"{mutant.name} ({mutant.what}) was not found")
@@ -43,21 +41,19 @@ def run(name: str, *, rounds: int, seed: int = 20, only: frozenset[str] = frozen
     return outcome
 
 
+def found(hunt: Hunt, mutant: str) -> str:
+    """Carry a hunt out with a bug planted, or with none (""); what failed, empty when nothing did."""
+    if hunt.row:
+        failed, said = build.row_fails(mutant, hunt.row, hunt.rounds)
+        return f"{hunt.row}: {said}" if failed else ""
+    if hunt.tests:
+        return hunt.tests if build.tests_fail(mutant, hunt.tests) else ""
+    return f"the engine's tests of {hunt.engine}" if build.engine_tests(mutant, hunt.engine) else ""
+
+
 def _hunt(mutant: Mutant) -> str:
     """What found it; empty when nothing did."""
-    for hunt in mutant.hunts:
-        if hunt.tests:
-            if build.tests_fail(mutant.name, hunt.tests):
-                return f"found by {hunt.tests}"
-            continue
-        if not hunt.row:
-            if build.engine_tests(mutant.name, hunt.engine):
-                return "found by the engine's tests"
-            continue
-        failed, said = build.row_fails(mutant.name, hunt.row, hunt.rounds)
-        if failed:
-            return f"found by {hunt.row}: {said}"
-    return ""
+    return next(filter(None, (found(hunt, mutant.name) for hunt in mutant.hunts)), "")
 
 
 MUTANTS = Row(20, "mutants", "planted bugs, each found by a harness", "20 of 20", run, -1, -1, 0, "bugs")
