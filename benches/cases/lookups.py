@@ -31,6 +31,7 @@ CASE = Case(
     columns=(
         Column("lookups_per_second", "look-ups/s"),
         Column("chunks", "chunks"),
+        Column("reads_per_second", "machine: 4 KiB reads/s"),
         Column("open_seconds", "open s", 4),
         Column("resident_kib", "KiB in memory"),
     ),

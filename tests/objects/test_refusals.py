@@ -134,6 +134,38 @@ async def test_a_store_that_is_open_says_why_it_cannot(
                 check(caught.value, kind, says)
 
 
+async def test_a_commit_whose_first_try_was_lost_is_not_told_as_refused(
+    s3_options: S3Options, anyio_backend: str
+) -> None:
+    """Credentials end between two tries of one write: the first may stand in the bucket."""
+    url = f"s3://packhouse/lost-{secrets.token_hex(4)}"
+    async with packhouse.open(url, options=packhouse.StoreOptions(bucket=s3_options)):
+        pass
+    async with S3Objects(url, s3_options) as objects:
+        settings = bytes((await objects.get("store.json")).data)
+    nothing = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+    lost = threading.Event()
+
+    def serve(talk: Talk) -> None:
+        for request in talk.requests():
+            if "list-type" in request.query:
+                talk.send(answer(200, nothing))
+            elif request.method != "PUT":
+                talk.send(answer(200, settings) if request.path.endswith("store.json") else answer(404))
+            elif lost.is_set():
+                talk.send(answer(403, b"<Error><Code>ExpiredToken</Code></Error>"))
+            else:
+                lost.set()
+                talk.reset()
+                return
+
+    with hostile(serve) as server:
+        async with packhouse.open("s3://bucket/p", options=impatient(server.url)) as store:
+            with pytest.raises(packhouse.CommitUncertain):
+                await store.save_blobs([b"new"])
+    assert lost.is_set()
+
+
 async def test_a_stranger_is_named_and_so_is_no_network(tmp_path: Path, anyio_backend: str) -> None:
     with hostile(refusing(200, ""), tls_of(trustme.CA(), "127.0.0.1")) as server:
         for url, kind, says in ((server.url, "certificate", "`ca`"), ("http://127.0.0.1:9", "no-network", "endpoint")):

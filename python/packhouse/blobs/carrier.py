@@ -27,7 +27,7 @@ from packhouse.errors import (
     PackhouseError,
     UnsupportedStore,
 )
-from packhouse.objects.contract import ObjectInfo, ObjectStore, Stream
+from packhouse.objects.contract import REFUSED, ObjectInfo, ObjectStore, Stream
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -42,7 +42,6 @@ _LOOK_EVERY = 0.05
 """Seconds after which it is seen whether the answer is still wanted."""
 _WITHDRAWN_SECONDS = 15.0
 """More than an upload takes that is withdrawn: services are asked for 10 s at most."""
-_DEFINITE = ("access-denied", "bad-credentials", "clock-skew", "no-bucket", "wrong-region", "redirected", "certificate")
 
 
 class Carrier:
@@ -178,7 +177,7 @@ class _translated:  # noqa: N801 - reads as what it does
             raise EOFError(str(error)) from error
         if isinstance(error, UnsupportedStore):
             raise NotImplementedError(str(error)) from error
-        if isinstance(error, PackhouseError) and error.kind in _DEFINITE:
+        if isinstance(error, PackhouseError) and error.kind in REFUSED:
             raise PermissionError(str(error)) from error
 
 

@@ -20,11 +20,23 @@ import anyio
 
 from packhouse.errors import InvalidInput
 
-__all__ = ["LONGEST_NAME", "Body", "Bytes", "Fetched", "ObjectInfo", "ObjectStore", "Stream", "check_object_name"]
+__all__ = [
+    "LONGEST_NAME",
+    "REFUSED",
+    "Body",
+    "Bytes",
+    "Fetched",
+    "ObjectInfo",
+    "ObjectStore",
+    "Stream",
+    "check_object_name",
+]
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 LONGEST_NAME = 900
 """Bytes of a name, a store's own prefix not counted."""
+REFUSED = ("access-denied", "bad-credentials", "clock-skew", "no-bucket", "wrong-region", "redirected", "certificate")
+"""Kinds of errors that say for certain that nothing was written, and nothing will be."""
 _PART = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9!=_~.-][A-Za-z0-9!=_~.+-]*"
 _NAME = re.compile(f"{_PART}(?:/{_PART})*")
 

@@ -12,13 +12,14 @@
     reason = "a bench fails by panicking"
 )]
 
-use std::path::PathBuf;
+use std::io::IoSliceMut;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use packhouse_engine::cancel::Cancel;
 use packhouse_engine::digest::{self, Digest};
-use packhouse_engine::disk::RealDisk;
+use packhouse_engine::disk::{Disk, RealDisk};
 use packhouse_engine::format::contents::SegmentContents;
 use packhouse_engine::format::{Entry, FrameKind, PackRow, Settings};
 use packhouse_engine::store::{OpenOptions, Store};
@@ -71,6 +72,35 @@ fn segment(number: u64, chunks: u64) -> SegmentContents {
         packs: vec![PackRow { pack, len: offset, embedded: false }],
         ..SegmentContents::default()
     }
+}
+
+/// What the machine allows: blocks of 4 KiB a second that two threads read from the page cache at random places of the same files.
+fn reads_per_second(dir: &Path) -> f64 {
+    const READS: u64 = 400_000;
+    let disk = RealDisk::create(dir).unwrap();
+    let files: Vec<_> = disk
+        .list("index/1")
+        .unwrap()
+        .iter()
+        .map(|entry| disk.open(&format!("index/1/{}", entry.name)).unwrap().unwrap())
+        .map(|file| (file.len().unwrap() / 4096, file))
+        .collect();
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for thread in 0..2_u64 {
+            let files = &files;
+            scope.spawn(move || {
+                let mut block = [0; 4096];
+                let mut n = thread + 1;
+                for _ in 0..READS / 2 {
+                    n = n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    let (blocks, file) = &files[(n >> 60) as usize % files.len()];
+                    file.read_at(&mut [IoSliceMut::new(&mut block)], (n >> 20) % blocks * 4096).unwrap();
+                }
+            });
+        }
+    });
+    READS as f64 / start.elapsed().as_secs_f64()
 }
 
 fn resident_kib() -> u64 {
@@ -126,11 +156,12 @@ fn main() {
         rates.push(200.0 * BATCH as f64 / start.elapsed().as_secs_f64());
     }
     let memory = resident_kib().saturating_sub(before);
+    let limit = reads_per_second(&dir);
     rates.remove(0);
     rates.sort_unstable_by(f64::total_cmp);
     println!(
         "{{\"chunks\": {chunks}, \"segments\": {SEGMENTS}, \"open_seconds\": {opened:.6}, \"lookups_per_second\": {:.0}, \
-         \"lowest\": {:.0}, \"highest\": {:.0}, \"hits\": {found}, \"resident_kib\": {memory}}}",
+         \"lowest\": {:.0}, \"highest\": {:.0}, \"hits\": {found}, \"resident_kib\": {memory}, \"reads_per_second\": {limit:.0}}}",
         rates[rates.len() / 2],
         rates[0],
         rates[rates.len() - 1],

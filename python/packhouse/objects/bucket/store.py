@@ -23,6 +23,7 @@ from packhouse.objects.bucket.options import BucketOptions
 from packhouse.objects.bucket.requests import BucketRequests
 from packhouse.objects.bucket.upload import Session, Upload
 from packhouse.objects.contract import (
+    REFUSED,
     Body,
     Bytes,
     Fetched,
@@ -209,7 +210,14 @@ class BucketObjects(ObjectStore):
         with self._one_operation():
             if isinstance(body, Stream) or memoryview(body).nbytes > part:
                 return await Upload(self._session(what, name), name, part).run(body)
-            return await self._write(what, name, [body])
+            doubt = Doubt()
+            try:
+                return await self._write(what, name, [body], doubt=doubt)
+            except PackhouseError as error:
+                if not doubt.any or error.kind not in REFUSED:
+                    raise
+                message = f"{error} (an earlier try had no answer: it may be written all the same)"
+                raise StorageError(message, kind="connection-lost") from error
 
     async def put_if(self, name: str, body: Bytes, *, version: str | None) -> ObjectInfo:
         check_object_name(name)
