@@ -66,7 +66,7 @@ class Plan:
 
 def run(plan: Plan) -> Iterator[Outcome]:
     """Carry out a plan, and tell each outcome as it comes."""
-    disk.warm(plan.scratch, plan.scale.warm_bytes)
+    disk.warm(plan.scratch, plan.scale.warm_bytes, plan.scale.warm_memory)
     disk.spread(plan.scratch)
     commit = machine.commit()
     for name in plan.cases:

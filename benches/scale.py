@@ -33,7 +33,8 @@ class Scale:
     builds_rust: bool  # so that the engine can be measured from inside
     peer_seconds: float  # a peer that needed longer for one variant is not sent into another round
     timeout_seconds: float
-    warm_bytes: int
+    warm_bytes: int  # of the disk
+    warm_memory: int  # at most; three quarters of what is unused
     settle_seconds: float  # how long to wait at most for the disk to come to rest
     batches: tuple[str, ...]  # kind/shape
     memory_batches: tuple[str, ...]
@@ -70,6 +71,7 @@ FULL = Scale(
     peer_seconds=45.0,
     timeout_seconds=900.0,
     warm_bytes=4 * GIB,
+    warm_memory=1 << 50,
     settle_seconds=5.0,
     batches=_EVERYTHING,
     memory_batches=("random/10KiB", "json/10KiB", "random/4MiB", "json/4MiB", "random/256MiB", "json/256MiB"),
@@ -100,6 +102,7 @@ QUICK = Scale(
     peer_seconds=5.0,
     timeout_seconds=60.0,
     warm_bytes=GIB,
+    warm_memory=4 * GIB,
     settle_seconds=0.5,
     batches=("random/10KiB", "random/4MiB", "json/4MiB", "ramp/4MiB", "random/256MiB"),
     memory_batches=("random/256MiB",),
@@ -130,6 +133,7 @@ TINY = Scale(
     peer_seconds=5.0,
     timeout_seconds=60.0,
     warm_bytes=MIB,
+    warm_memory=MIB,
     settle_seconds=0.0,
     batches=_EVERYTHING,
     memory_batches=("random/10KiB", "random/256MiB"),
