@@ -5,6 +5,8 @@ from __future__ import annotations
 import mmap
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -117,24 +119,27 @@ def _vectors(blobs: Sequence[bytes]) -> Iterator[list[memoryview]]:
 
 
 def _read(path: Path, blobs: Sequence[bytes]) -> float:
-    """Read the file just written, blob by blob, each into bytes made for it."""
+    """Read the file just written, each blob into bytes made for it, on one thread and on two; the faster counts."""
+    starts = list(accumulate(map(len, blobs), initial=0))
+    places = list(zip(starts, map(len, blobs), strict=False))
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        _read_all(descriptor, blobs)
-        with lap() as spent:
-            read = _read_all(descriptor, blobs)
+        _read_all(descriptor, places)
+        with lap() as one:
+            read = _read_all(descriptor, places)
+        with ThreadPoolExecutor(2) as pool:
+            pool.submit(_read_all, descriptor, places[:1]).result()
+            with lap() as two:
+                shares = list(pool.map(partial(_read_all, descriptor), (places[0::2], places[1::2])))
     finally:
         os.close(descriptor)
-    if read != sum(map(len, blobs)):
+    if {read, sum(shares)} != {starts[-1]}:
         raise OSError(f"short read from {path}")
-    return spent.seconds
+    return min(one.seconds, two.seconds)
 
 
-def _read_all(descriptor: int, blobs: Sequence[bytes]) -> int:
-    offset = 0
-    for blob in blobs:
-        offset += read_fresh(descriptor, len(blob), offset)
-    return offset
+def _read_all(descriptor: int, places: Sequence[tuple[int, int]]) -> int:
+    return sum(read_fresh(descriptor, length, start) for start, length in places)
 
 
 def read_fresh(descriptor: int, length: int, offset: int) -> int:
