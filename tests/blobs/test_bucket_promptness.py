@@ -67,6 +67,7 @@ DOINGS: dict[str, Doing] = {
     "names.put": lambda store, _: store.names.put("name", 2),
     "verify": lambda store, _: store.verify(),
     "save": _large,
+    "save small": lambda store, _: store.save_blobs([b"new"]),
 }
 
 

@@ -317,10 +317,10 @@ async def test_cancelling_around_the_store_closes_it(folder: Path) -> None:
 async def test_closing_the_store_ends_what_other_tasks_do_with_it(folder: Path) -> None:
     outcomes: list[BaseException] = []
 
-    async def save_on_and_on(store: packhouse.BlobStore) -> None:
+    async def save_on_and_on(store: packhouse.BlobStore, count: int) -> None:
         try:
             while True:
-                await store.save_blobs([os.urandom(20_000) for _ in range(100)])
+                await store.save_blobs([os.urandom(20_000) for _ in range(count)])
         except packhouse.StoreClosed as error:
             outcomes.append(error)
 
@@ -335,11 +335,11 @@ async def test_closing_the_store_ends_what_other_tasks_do_with_it(folder: Path) 
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks, packhouse.open(folder) as store:
             saved = await store.save_blobs(a_batch())
-            for _ in range(3):
-                tasks.start_soon(save_on_and_on, store)
+            for count in (1, 1, 100, 100):
+                tasks.start_soon(save_on_and_on, store, count)
                 tasks.start_soon(load_on_and_on, store, saved)
             await anyio.sleep(0.2)
-    assert len(outcomes) == 6
+    assert len(outcomes) == 8
     assert not list((folder / "writers").iterdir())
 
 

@@ -69,6 +69,7 @@ class Committer:
         self._engine = engine
         self._jobs = jobs
         self._queue: list[Request] = []
+        self._preparing: list[Request] = []
         self._wake = anyio.Event()
         self._thread = anyio.CapacityLimiter(1)
         self._merging: Job[bool] | None = None
@@ -121,12 +122,15 @@ class Committer:
             self._queue.clear()
 
     def close(self) -> None:
-        """Withdraw what is queued; what was issued is finished by `run`."""
+        """Withdraw what is queued and what is being prepared; what was issued is finished by `run`."""
         self._closed = True
+        for request in self._preparing:
+            request.cancel.cancel()
         self._wake.set()
 
     async def _commit_queued(self) -> None:
         requests, self._queue = self._queue, []
+        self._preparing = requests
         try:
             job = self._jobs.start(lambda: _commit_all(self._engine, requests), threads=self._thread)
         except StoreClosed:
@@ -134,6 +138,7 @@ class Committer:
             return
         self.commits += 1
         interruption = await job.wait_out()
+        self._preparing = []
         try:
             if job.outcome():
                 self._merge()
@@ -173,9 +178,10 @@ def _commit_all(engine: Store, requests: Sequence[Request]) -> bool:
     for request in requests:
         try:
             if request.prepare is not None and not request.cancel.is_cancelled():
-                request.batch = request.prepare()
+                request.batch = request.cancel.during(request.prepare)
         except BaseException as error:  # noqa: BLE001 - the one caller's error, not the others'
-            request.error = error
+            if not (isinstance(error, PackhouseError) and error.kind == "cancelled"):
+                request.error = error  # else it is withdrawn
         finally:
             request.prepare = None
         if request.batch is None:
