@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::blocks::Blocks;
-use crate::Result;
 use crate::digest::Digest;
 use crate::disk::{Disk, File};
 use crate::format::blob::BLOB_ENTRY;
@@ -14,6 +13,7 @@ use crate::format::block::{BLOCK, BLOCK_BODY};
 use crate::format::entry::{self, ENTRY};
 use crate::format::filter::LINE;
 use crate::format::{BlobEntry, Entry, FanoutShape, FilterShape, KeyBits, Layout, PackRow, Section, SegmentName};
+use crate::{Kind, Result};
 
 /// A filter or fan-out that was asked this often is worth its memory.
 const WORTH: u32 = 24;
@@ -216,12 +216,19 @@ impl Segment {
             return Ok(None);
         }
         let fits = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(len)).is_ok();
-        let bytes = if fits {
-            Some(self.blocks.whole(section)?.into_boxed_slice())
+        let read = if fits {
+            self.blocks.whole(section).map(|bytes| Some(bytes.into_boxed_slice()))
         } else {
-            self.blocks.bring(section)?;
-            None
+            self.blocks.bring(section).map(|()| None)
         };
+        let bytes = read.inspect_err(|error| {
+            if fits {
+                self.budget.fetch_add(len, Ordering::Relaxed);
+            }
+            if error.kind() != Kind::Corrupt {
+                kept.asked.store(0, Ordering::Relaxed); // whoever gave up here, others will ask
+            }
+        })?;
         Ok(kept.bytes.get_or_init(|| bytes).as_deref())
     }
 }

@@ -139,8 +139,18 @@ impl Inner {
     }
 
     fn other_place(&self, snapshot: &Arc<Snapshot>, digest: &Digest, kind: FrameKind) -> Result<Option<Entry>> {
+        Ok(self.place_or_damage(snapshot, digest, kind)?.0)
+    }
+
+    /// A place that can be leaned on, and the first damage that was met while one was looked for.
+    fn place_or_damage(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        digest: &Digest,
+        kind: FrameKind,
+    ) -> Result<(Option<Entry>, Option<Error>)> {
         let mut found = None;
-        snapshot.chunks(digest, kind, &mut |entry, segment| {
+        let damage = snapshot.chunks(digest, kind, &mut |entry, segment| {
             if !self.notes.is_suspect(segment.name())
                 && !self.notes.is_barred(entry)
                 && self.pack_is_there(snapshot, &entry.pack)?
@@ -149,7 +159,7 @@ impl Inner {
             }
             Ok(found.is_some())
         })?;
-        Ok(found)
+        Ok((found, damage))
     }
 
     fn copy(&self, snapshot: &Arc<Snapshot>, digest: &Digest, kind: FrameKind, content: &mut Content) -> Result<()> {
@@ -182,14 +192,14 @@ impl Store {
         let mut answers = Vec::with_capacity(keys.len());
         for key in keys {
             cancel.check()?;
-            let mut whole = inner.is_whole(&snapshot, key, cancel)?;
-            if !whole && !fresh {
-                // Another process may have saved it since the index was listed.
+            let mut whole = inner.is_whole(&snapshot, key, cancel);
+            if !matches!(whole, Ok(true)) && !fresh {
+                // Another process may have saved it, or merged what cannot be read, since the index was listed.
                 snapshot = inner.levels.refresh()?;
                 fresh = true;
-                whole = inner.is_whole(&snapshot, key, cancel)?;
+                whole = inner.is_whole(&snapshot, key, cancel);
             }
-            answers.push(whole);
+            answers.push(whole?);
         }
         Ok(answers)
     }
@@ -264,29 +274,37 @@ impl Inner {
         Ok((age < self.settings.retention_ms).then_some(false))
     }
 
-    /// Whether a blob is in the index and every pack that holds a part of it is there.
+    /// Whether a blob is in the index and every pack that holds a part of it is there. What cannot be read of the index is told: nobody
+    /// knows then.
     fn is_whole(&self, snapshot: &Arc<Snapshot>, key: &Digest, cancel: &Cancel) -> Result<bool> {
-        match self.find(snapshot, key)?.0.map(|found| found.what) {
-            None => Ok(false),
-            Some(What::Chunk(_) | What::Hint(_) | What::Runs(_)) => {
-                Ok(self.other_place(snapshot, key, FrameKind::Chunk)?.is_some())
-            }
+        let (found, damage) = self.find(snapshot, key)?;
+        match found.map(|found| found.what) {
+            None => not_there(key, damage),
+            Some(What::Chunk(_) | What::Hint(_) | What::Runs(_)) => self.stands(snapshot, key, FrameKind::Chunk),
             Some(What::Large(blob)) => {
                 let mut nodes = Vec::new();
                 let pieces = match self.recipe(snapshot, &blob, (0, blob.size), &mut nodes, cancel) {
                     Ok(pieces) => pieces,
+                    Err(error) if error.cause() == "index" => return Err(error),
                     Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound) => return Ok(false),
                     Err(error) => return Err(error),
                 };
                 let chunks = pieces.iter().map(|piece| (&piece.digest, FrameKind::Chunk));
                 for (digest, kind) in nodes.iter().map(|node| (node, FrameKind::Node)).chain(chunks) {
                     cancel.check()?;
-                    if self.other_place(snapshot, digest, kind)?.is_none() {
+                    if !self.stands(snapshot, digest, kind)? {
                         return Ok(false);
                     }
                 }
                 Ok(true)
             }
+        }
+    }
+
+    fn stands(&self, snapshot: &Arc<Snapshot>, digest: &Digest, kind: FrameKind) -> Result<bool> {
+        match self.place_or_damage(snapshot, digest, kind)? {
+            (Some(_), _) => Ok(true),
+            (None, damage) => not_there(digest, damage),
         }
     }
 
@@ -297,4 +315,9 @@ impl Inner {
         // Two answers of one service may differ by a little.
         Ok(if age > -MINUTE { u64::try_from(age).unwrap_or(0) } else { u64::MAX })
     }
+}
+
+/// `false`, unless some part of the index could not be read.
+fn not_there(digest: &Digest, damage: Option<Error>) -> Result<bool> {
+    damage.map_or(Ok(false), |error| Err(error.of_index(&format!("look for {digest}"))))
 }

@@ -36,7 +36,7 @@ impl Store {
 
     /// What was written keeps its blobs alive from now on; whether it came in time is known only afterwards.
     fn check_written(&self, changes: &[Change<'_>], refs: &[Digest], mut outcomes: Vec<Outcome>) -> Vec<Outcome> {
-        if self.check_refs(refs, &Cancel::new()).is_ok() {
+        if outcomes.iter().all(Result::is_err) || self.check_refs(refs, &Cancel::new()).is_ok() {
             return outcomes;
         }
         for (change, outcome) in changes.iter().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_ok()) {

@@ -40,8 +40,8 @@ impl Store {
     /// Open the store on `disk`.
     ///
     /// # Errors
-    /// `NotAStore` when there is none and none is to be made, when other things stand there, or when the folder is not this machine's
-    /// alone and that was not asked for; `Unsupported` when it is of a newer format; `Corrupt` when its settings are damaged; the disk's errors.
+    /// `NotAStore` when there is none and none is to be made, or when other things stand there; `Unsupported` when it is of a newer format,
+    /// or the folder is not this machine's alone and that was not asked for; `Corrupt` when its settings are damaged; the disk's errors.
     pub fn open(disk: Arc<dyn Disk>, options: OpenOptions) -> Result<Self> {
         if options.write && !options.shared {
             refuse_shared(disk.as_ref())?;

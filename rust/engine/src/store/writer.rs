@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::packs::pack_path;
 use super::pipeline::lock;
 use super::{Inner, internal};
+use crate::cancel::lock_unless_cancelled;
 use crate::disk::Lock;
 use crate::error::At;
 use crate::id::{Id, WriterId};
@@ -41,7 +42,7 @@ impl Inner {
     /// feature for writing that this version lacks; the disk's errors.
     pub(crate) fn writer(&self) -> Result<Arc<Writer>> {
         self.check_writable()?;
-        let mut slot = lock(&self.writer);
+        let mut slot = lock_unless_cancelled(&self.writer)?;
         if let Some(writer) = slot.as_ref() {
             return Ok(Arc::clone(writer));
         }

@@ -353,3 +353,35 @@ fn a_system_that_refuses_is_told_as_that_and_not_as_damage() {
     }
     assert!(struck > 1, "nothing failed");
 }
+
+/// Filters and fan-outs that are asked often are kept in memory, whoever failed to read one.
+#[test]
+fn one_read_that_fails_does_not_make_every_later_look_up_read() {
+    let disk = SimDisk::memory();
+    let blobs: Vec<_> = (0..400).map(|i| noise(i, 900)).collect();
+    let keys: Vec<_> = save(&open(&disk), &blobs).iter().map(|saved| saved.key).collect();
+    let reads_of = |strike: Option<u64>| {
+        let store = open(&disk);
+        if let Some(n) = strike {
+            disk.inject(Fault::on(Op::Read, n, Failure::IO));
+        }
+        let mut failed = 0;
+        for key in &keys[..200] {
+            failed += usize::from(store.named(&[*key], &Cancel::new()).map_or(true, |named| !named[0]));
+        }
+        disk.heal();
+        let before = disk.count(Some(Op::Read));
+        for key in &keys[200..] {
+            assert_eq!(store.named(&[*key], &Cancel::new()).unwrap(), [true]);
+        }
+        (disk.count(Some(Op::Read)) - before, failed)
+    };
+    let (undisturbed, _) = reads_of(None);
+    let mut struck = 0;
+    for n in 0..100 {
+        let (reads, failed) = reads_of(Some(n));
+        assert_eq!(reads, undisturbed, "after read {n} had failed");
+        struck += failed;
+    }
+    assert!(struck > 0, "no look-up met the failure");
+}

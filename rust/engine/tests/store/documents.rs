@@ -69,6 +69,33 @@ fn a_disk_that_fails_after_a_document_was_written_is_not_told_as_a_lost_blob() {
     assert!(after > 0, "no listing after the write was struck");
 }
 
+/// The place of a blob is in a part of the index that cannot be read.
+#[test]
+fn a_blob_is_not_told_as_missing_because_the_index_cannot_be_read() {
+    let disk = SimDisk::memory();
+    let blob = noise(1, 300_000);
+    let (batch, _) = try_save(&open(&disk), std::slice::from_ref(&blob)).unwrap();
+    let segment = format!("index/0/{}", disk.list("index/0").unwrap()[0].name);
+    disk.damage(&segment, |bytes| bytes[40] ^= 1).unwrap();
+    let store = open(&disk);
+    assert_eq!(what(&put(&store, &[digest::hash(&blob)]).unwrap_err()), (Kind::Corrupt, "index"));
+    assert!(!is_written(&store));
+    assert_eq!(what(&store.committed(batch, &Cancel::new()).unwrap_err()), (Kind::Corrupt, "index"));
+
+    let disk = SimDisk::memory();
+    let (batch, _) = try_save(&open(&disk), std::slice::from_ref(&blob)).unwrap();
+    let mut struck = 0;
+    for n in 0..20 {
+        let store = open(&disk);
+        disk.inject(Fault::on(Op::Read, n, Failure::IO));
+        let told = store.committed(batch, &Cancel::new());
+        disk.heal();
+        struck += usize::from(told.is_err());
+        assert!(told.is_err() || told.as_ref().is_ok_and(|known| *known == Some(true)), "read {n}: {told:?}");
+    }
+    assert!(struck > 0, "no read was struck");
+}
+
 #[test]
 fn an_announcement_that_is_not_known_stops_documents_too() {
     for sees_it_while_saving in [false, true] {
