@@ -220,6 +220,20 @@ async def test_changes_that_wait_for_a_lock_hold_up_nothing_else(folder: Path) -
         assert len([name async for name in store.names.list("waits")]) == 70
 
 
+async def test_a_change_behind_those_that_wait_for_a_lock_can_be_cancelled(folder: Path) -> None:
+    async with packhouse.open(folder) as store, anyio.create_task_group() as tasks:
+        await store.names.put("there", 1)
+        with locks_held(folder), anyio.fail_after(10):
+            for number in range(70):
+                tasks.start_soon(store.names.put, f"waits {number}", number)
+            await anyio.sleep(0.2)
+            began = time.monotonic()
+            with anyio.move_on_after(0.1) as scope:
+                await store.names.put("last", 1)
+            assert scope.cancelled_caught
+            assert time.monotonic() - began < 2
+
+
 @pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
 async def test_a_put_that_waits_while_the_store_is_closed_says_so(folder: Path, many: bool) -> None:
     ended: list[packhouse.StoreClosed] = []
