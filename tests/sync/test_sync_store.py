@@ -179,6 +179,25 @@ def test_a_generator_may_use_the_store_it_feeds(store: packhouse.sync.BlobStore)
     assert [store.load(blob) for blob in doubled] == [b"aa", b"bb"]
 
 
+def test_refs_may_be_made_of_what_the_store_itself_gives(store: packhouse.sync.BlobStore) -> None:
+    saved = store.save_blobs([b"a", b"b"])
+    keys = tuple(blob.key for blob in saved)
+
+    def refs() -> Any:
+        return (blob.key for blob in store.load_blobs(saved))
+
+    names = store.names
+    version = names.put("put", 1, refs=refs())
+    names.replace("put", 2, version, refs=refs())
+    absent = names.put_if_absent("absent", 1, refs=refs())
+    names.put_many([packhouse.Document("many", 1, refs())])
+    names.put_if_absent_many([packhouse.Document("many absent", 1, refs())])
+    names.replace_many([packhouse.Document("absent", 2, refs(), absent)])
+    listed = list(names.list())
+    assert len(listed) == 4
+    assert [found and found.refs for found in names.get_many(listed)] == [keys] * 4
+
+
 def test_many_threads_may_save_what_they_read_from_the_same_store(store: packhouse.sync.BlobStore) -> None:
     saved = store.save_blobs(str(number).encode() * 1_000 for number in range(40))
     together = threading.Barrier(32)
