@@ -108,17 +108,31 @@ class _State:
         self._store = store
         self._process = os.getpid()
         self._portal: BlockingPortal | None = None
+        self._opening: tuple[BlockingPortal, anyio.CancelScope] | None = None
+        self._unwanted = False
         self._started: Future[None] = Future()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"packhouse.sync {store.url}", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
         try:
+            self._thread.start()
             self._started.result()
-        except Exception:
-            self._thread.join()
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self._give_up()
+            if self._thread.is_alive():
+                self._thread.join()
             raise
+
+    def _give_up(self) -> None:
+        """Cancel the opening, or close what is open by now: nobody waits for it any more."""
+        self._unwanted = True  # seen by the loop where it comes before what it has to cancel
+        opening = self._opening
+        if opening is not None:
+            portal, scope = opening
+            with suppress(RuntimeError):  # it has ended by itself
+                portal.start_task_soon(scope.cancel)
 
     def call(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         if os.getpid() != self._process:
@@ -146,6 +160,7 @@ class _State:
         if os.getpid() != self._process:
             return
         portal, self._portal = self._portal, None
+        self._opening = None
         if portal is not None:
             with suppress(RuntimeError):  # it has ended by itself
                 portal.start_task_soon(portal.stop)
@@ -176,10 +191,14 @@ class _State:
         error: BaseException | None = None
         async with BlockingPortal() as portal:
             try:
-                async with self._store:
-                    self._portal = portal
-                    self._started.set_result(None)
-                    await portal.sleep_until_stopped()
+                with anyio.CancelScope() as scope:
+                    self._opening = portal, scope
+                    if self._unwanted:
+                        return
+                    async with self._store:
+                        self._portal = portal
+                        self._started.set_result(None)
+                        await portal.sleep_until_stopped()
             except Exception as failure:  # noqa: BLE001 - the portal's task group would wrap it
                 error = failure
         if error is not None:
