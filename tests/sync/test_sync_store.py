@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from anyio.from_thread import BlockingPortal
 from blake3 import blake3
 
 import packhouse
@@ -277,6 +278,37 @@ def test_closing_while_another_thread_saves_finishes_or_withdraws(folder: Path) 
         assert len(outcome) == 1
     with packhouse.sync.open(folder) as again:
         assert again.verify().unlisted_packs == 0
+
+
+def test_a_call_that_begins_while_another_thread_closes_has_an_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, end = BlockingPortal._check_running, asyncio.SelectorEventLoop.close
+    checked = threading.Event()
+
+    def held_up(portal: BlockingPortal) -> None:
+        check(portal)
+        if threading.current_thread() is calling:
+            checked.set()
+            time.sleep(0.3)
+
+    def slowly(loop: asyncio.SelectorEventLoop) -> None:
+        time.sleep(0.6)
+        end(loop)
+
+    def call() -> None:
+        with suppress(packhouse.StoreClosed):
+            store.names.get_many(["name"])
+
+    monkeypatch.setattr(BlockingPortal, "_check_running", held_up)
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "close", slowly)
+    store = packhouse.sync.open(folder)
+    calling = threading.Thread(target=call, daemon=True)
+    calling.start()
+    assert checked.wait(5)
+    store.close()
+    calling.join(5)
+    assert not calling.is_alive()
 
 
 def test_a_callback_that_calls_the_store_is_refused_instead_of_hanging(store: packhouse.sync.BlobStore) -> None:

@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
@@ -15,12 +15,14 @@ from anyio.from_thread import BlockingPortal
 from packhouse.errors import InvalidInput, StoreClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from types import TracebackType
 
 __all__ = ["Openable", "Portal"]
 
 T = TypeVar("T")
+
+_ENTERED_WITHIN = 5.0
 
 
 class Openable(Protocol):
@@ -110,6 +112,8 @@ class _State:
         self._portal: BlockingPortal | None = None
         self._opening: tuple[BlockingPortal, anyio.CancelScope] | None = None
         self._unwanted = False
+        self._changed = threading.Condition()
+        self._entering = 0
         self._started: Future[None] = Future()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"packhouse.sync {store.url}", daemon=True)
@@ -139,11 +143,9 @@ class _State:
             raise StoreClosed(f"{self._store.url} was opened before the process forked: open it anew", kind="forked")
         self.check_thread()
         call = _Call(function, arguments)
-        portal = self._portal
-        if portal is None:
-            raise StoreClosed(f"{self._store.url} is closed")
         try:
-            future = portal.start_task_soon(call.run)
+            with self._entered() as portal:
+                future = portal.start_task_soon(call.run)
         except RuntimeError as error:
             raise StoreClosed(f"{self._store.url} is closed") from error
         try:
@@ -155,12 +157,34 @@ class _State:
         value: T = call.outcome()
         return value
 
+    @contextmanager
+    def _entered(self) -> Iterator[BlockingPortal]:
+        """Lend the portal, which does not stop meanwhile: what reached its loop too late would never have an end.
+
+        Raises:
+            StoreClosed: it stops already.
+        """
+        with self._changed:
+            portal = self._portal
+            if portal is None:
+                raise StoreClosed(f"{self._store.url} is closed")
+            self._entering += 1
+        try:
+            yield portal
+        finally:
+            with self._changed:
+                self._entering -= 1
+                self._changed.notify_all()
+
     def stop(self) -> None:
         """Close, once; in a forked child there is nothing to close."""
         if os.getpid() != self._process:
             return
-        portal, self._portal = self._portal, None
-        self._opening = None
+        with self._changed:
+            portal, self._portal = self._portal, None
+            self._opening = None
+            # A signal's handler that closes the store may have interrupted the one that is entering.
+            self._changed.wait_for(lambda: not self._entering, _ENTERED_WITHIN)
         if portal is not None:
             with suppress(RuntimeError):  # it has ended by itself
                 portal.start_task_soon(portal.stop)
