@@ -86,7 +86,28 @@ def test_a_bare_command_shows_its_help(shell: Shell) -> None:
         assert b"Usage" in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("url", ["file://[x", "s3://my[bucket/x", "s3://℀/x", "file:///tmp/a#b", "file:///tmp/a?b"])
+@pytest.mark.parametrize("number", ["9" * 19, "9" * 20, "9" * 5_000], ids=len)
+def test_a_number_of_any_length_is_one_sentence(shell: Shell, number: str) -> None:
+    key = shell("echo content | packhouse put -").stdout.split()[0].decode()
+    for line in (f"cat {key} --range {number}:", f"cat {key} --range 0:{number}", f"show flow/1/step/2/{number}"):
+        done = shell(f"packhouse {line}")
+        assert (done.returncode in (2, 3), done.stdout) == (True, b""), line
+        assert re.fullmatch(rb"packhouse: [^\n]+\n", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file://[x",
+        "s3://my[bucket/x",
+        "s3://℀/x",
+        "file:///tmp/a#b",
+        "file:///tmp/a?b",
+        "s3://bucket/\udcff",
+        "gs://\udcff/x",
+        "az://account/container/\udcff",
+    ],
+)
 def test_a_url_that_is_none_is_one_sentence(shell: Shell, url: str) -> None:
     done = shell(f"packhouse ls -s '{url}'")
     assert done.returncode == 2

@@ -10,12 +10,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
+
 import packhouse
 import packhouse.sync
-from packhouse.cli import cat
+from packhouse.cli import cat, put
 from packhouse.cli.meter import Meter
+from packhouse.trees.manifest import Entry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pytest
 
 COMMAND = Path(sys.executable).parent / "packhouse"
@@ -76,3 +81,33 @@ async def test_what_is_written_to_standard_output_is_counted(
     assert capsysbinary.readouterr().out == content + content[5:8_999_999]
     assert counted.count(0) == 2
     assert {len(content), 8_999_994} <= set(counted)
+
+
+async def test_a_folder_is_counted_for_people_only_and_ctrl_c_ends_that(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[str] = []
+
+    def large(root: str) -> Iterator[Entry]:
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            counted.append(root)
+            time.sleep(0.001)
+            yield Entry(("file",), "file", size=1)
+
+    monkeypatch.setattr("packhouse.trees.walk", large)
+    source = tmp_path / "source"
+    source.mkdir()
+    async with packhouse.open(folder) as store:
+        await put._put_folder(store, str(source), 1 << 20)
+        assert not counted
+        monkeypatch.setattr(Meter, "watched", True, raising=False)
+        began = time.monotonic()
+        with anyio.move_on_after(0.2) as scope:
+            await put._put_folder(store, str(source), 1 << 20)
+        assert scope.cancelled_caught
+        assert time.monotonic() - began < 3
+        await anyio.sleep(0.1)
+        before = len(counted)
+        await anyio.sleep(0.1)
+        assert len(counted) == before > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -181,6 +182,29 @@ async def test_a_cancelled_put_happened_or_did_not(store: packhouse.BlobStore) -
         assert (found is not None) == (version is not None)
 
 
+async def test_a_batch_that_is_cancelled_half_way_ends_as_cancelled(store: packhouse.BlobStore) -> None:
+    documents = [Document("n", number) for number in range(20_000)]  # of one name: one after the other
+    with anyio.move_on_after(0.3) as scope:
+        await store.names.put_many(documents)
+    assert scope.cancelled_caught
+    assert (await store.names.get("n")).doc < 19_999
+
+
+async def test_who_cancels_a_batch_hears_of_a_change_that_nobody_can_tell_of(
+    store: packhouse.BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Undecided:
+        def apply(self, _: object, cancel: _engine.Cancel) -> list[Exception]:
+            while not cancel.is_cancelled():
+                time.sleep(0.001)
+            cancelled = packhouse.PackhouseError("the operation was cancelled", kind="cancelled")
+            return [cancelled, packhouse.CommitUncertain("visible, but may not last", kind="name-uncertain")]
+
+    monkeypatch.setattr(type(store._opened()), "names", lambda _: Undecided())
+    with anyio.move_on_after(0.1), pytest.raises(packhouse.CommitUncertain):
+        await store.names.put_many([Document("a", 1), Document("b", 1)])
+
+
 async def test_changes_that_wait_for_a_lock_hold_up_nothing_else(folder: Path) -> None:
     async with packhouse.open(folder) as store:
         (saved,) = await store.save_blobs([b"there"])
@@ -194,6 +218,20 @@ async def test_changes_that_wait_for_a_lock_hold_up_nothing_else(folder: Path) -
                 assert (await store.names.get("there")).doc == 1
                 assert len(await store.save_blobs([bytes(500_000)])) == 1
         assert len([name async for name in store.names.list("waits")]) == 70
+
+
+async def test_a_change_behind_those_that_wait_for_a_lock_can_be_cancelled(folder: Path) -> None:
+    async with packhouse.open(folder) as store, anyio.create_task_group() as tasks:
+        await store.names.put("there", 1)
+        with locks_held(folder), anyio.fail_after(10):
+            for number in range(70):
+                tasks.start_soon(store.names.put, f"waits {number}", number)
+            await anyio.sleep(0.2)
+            began = time.monotonic()
+            with anyio.move_on_after(0.1) as scope:
+                await store.names.put("last", 1)
+            assert scope.cancelled_caught
+            assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("many", [False, True], ids=["one", "many"])

@@ -14,6 +14,7 @@ import pytest
 import packhouse
 import packhouse.sync
 from packhouse.blobs.sources import AsyncSource, Source, classify
+from packhouse.files import PIECE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -116,6 +117,26 @@ async def test_a_pipe_is_saved_as_its_writer_gives_it(folder: Path, tmp_path: Pa
         assert await store.load(saved) == b"".join(parts)
         assert await store.load(plain) == b"beside it"
     writer.join()
+
+
+async def test_an_open_terminal_is_saved_to_its_first_end(store: packhouse.BlobStore) -> None:
+    keyboard, screen = os.openpty()
+    with os.fdopen(keyboard, "wb", buffering=0) as typing, os.fdopen(screen, "rb") as file:
+        typing.write(b"one\n\x04behind\n\x04\x04")  # Ctrl-D, each time
+        (saved,) = await store.save_blobs([file])
+        assert await store.load(saved) == b"one\n"
+        assert file.read1() == b"behind\n"
+
+
+async def test_an_async_file_is_saved_to_its_first_end(store: packhouse.BlobStore) -> None:
+    parts = [bytes(PIECE), b"end", b"", b"behind", b""]
+
+    class File:
+        async def read(self, _: int) -> bytes:
+            return parts.pop(0)
+
+    saved = await store.save_stream(File())
+    assert saved.size == PIECE + 3
 
 
 @pytest.mark.parametrize("later", [False, True], ids=["sync", "async"])

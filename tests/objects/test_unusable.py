@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import sys
 from pathlib import Path
@@ -32,6 +33,26 @@ def test_a_url_that_is_none_is_refused_without_its_text(url: str) -> None:
             opening(url)
         assert caught.value.kind == "url"
         assert "PLANTED" not in f"{caught.value} {caught.value.__cause__}"
+
+
+@pytest.mark.parametrize("name", [b"a\xff b", "größe 100%".encode()])
+async def test_a_file_url_is_the_folder_whose_path_it_is_made_of(tmp_path: Path, name: bytes) -> None:
+    folder = tmp_path / os.fsdecode(name)
+    async with packhouse.open(folder / "store") as store:
+        (saved,) = await store.save_blobs([b"content"])
+    async with packhouse.open((folder / "store").as_uri(), mode="r") as store:
+        assert await store.load(saved) == b"content"
+    async with open_objects((folder / "objects").as_uri()) as objects:
+        await objects.put("x", b"")
+    assert sorted(each.name for each in folder.iterdir()) == ["objects", "store"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_file_url_that_no_file_can_have_is_refused() -> None:
+    for opening in (packhouse.open, open_objects):
+        with pytest.raises(packhouse.InvalidInput) as caught:
+            opening("file:///tmp/\ud800")
+        assert caught.value.kind == "url"
 
 
 @pytest.mark.parametrize("proxy", ["proxy.example:3128", "ftp://proxy.example", "", "http://"])

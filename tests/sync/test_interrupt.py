@@ -42,6 +42,32 @@ def test_ctrl_c_ends_native_work_at_once(what: str) -> None:
     assert statistics.median(delays) <= 2 * (WITHIN + SLACK), f"{what}: {delays}"
 
 
+def test_ctrl_c_while_a_store_is_opened_leaves_nothing_behind() -> None:
+    script = """
+import os, signal, socket, threading, time
+import packhouse.sync
+from packhouse.objects.s3 import S3Options
+
+silent = socket.create_server(("127.0.0.1", 0))
+options = S3Options(endpoint=f"http://127.0.0.1:{silent.getsockname()[1]}", region="r", anonymous=True)
+for number in range(2):
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    began = time.monotonic()
+    try:
+        packhouse.sync.open("s3://bucket/prefix", options=options)
+    except KeyboardInterrupt:
+        assert time.monotonic() - began < 5
+    else:
+        raise AssertionError("it was opened")
+    timer.join()
+left = [thread.name for thread in threading.enumerate() if thread.name.startswith("packhouse")]
+assert not left, left
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def _interrupted(work: Callable[[], object]) -> list[float]:
     """Interrupt at moments from the work's beginning to its end: from the signal to the exception, in seconds."""
     whole = 60.0

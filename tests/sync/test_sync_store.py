@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from anyio.from_thread import BlockingPortal
 from blake3 import blake3
 
 import packhouse
@@ -179,6 +180,25 @@ def test_a_generator_may_use_the_store_it_feeds(store: packhouse.sync.BlobStore)
     assert [store.load(blob) for blob in doubled] == [b"aa", b"bb"]
 
 
+def test_refs_may_be_made_of_what_the_store_itself_gives(store: packhouse.sync.BlobStore) -> None:
+    saved = store.save_blobs([b"a", b"b"])
+    keys = tuple(blob.key for blob in saved)
+
+    def refs() -> Any:
+        return (blob.key for blob in store.load_blobs(saved))
+
+    names = store.names
+    version = names.put("put", 1, refs=refs())
+    names.replace("put", 2, version, refs=refs())
+    absent = names.put_if_absent("absent", 1, refs=refs())
+    names.put_many([packhouse.Document("many", 1, refs())])
+    names.put_if_absent_many([packhouse.Document("many absent", 1, refs())])
+    names.replace_many([packhouse.Document("absent", 2, refs(), absent)])
+    listed = list(names.list())
+    assert len(listed) == 4
+    assert [found and found.refs for found in names.get_many(listed)] == [keys] * 4
+
+
 def test_many_threads_may_save_what_they_read_from_the_same_store(store: packhouse.sync.BlobStore) -> None:
     saved = store.save_blobs(str(number).encode() * 1_000 for number in range(40))
     together = threading.Barrier(32)
@@ -258,6 +278,37 @@ def test_closing_while_another_thread_saves_finishes_or_withdraws(folder: Path) 
         assert len(outcome) == 1
     with packhouse.sync.open(folder) as again:
         assert again.verify().unlisted_packs == 0
+
+
+def test_a_call_that_begins_while_another_thread_closes_has_an_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, end = BlockingPortal._check_running, asyncio.SelectorEventLoop.close
+    checked = threading.Event()
+
+    def held_up(portal: BlockingPortal) -> None:
+        check(portal)
+        if threading.current_thread() is calling:
+            checked.set()
+            time.sleep(0.3)
+
+    def slowly(loop: asyncio.SelectorEventLoop) -> None:
+        time.sleep(0.6)
+        end(loop)
+
+    def call() -> None:
+        with suppress(packhouse.StoreClosed):
+            store.names.get_many(["name"])
+
+    monkeypatch.setattr(BlockingPortal, "_check_running", held_up)
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "close", slowly)
+    store = packhouse.sync.open(folder)
+    calling = threading.Thread(target=call, daemon=True)
+    calling.start()
+    assert checked.wait(5)
+    store.close()
+    calling.join(5)
+    assert not calling.is_alive()
 
 
 def test_a_callback_that_calls_the_store_is_refused_instead_of_hanging(store: packhouse.sync.BlobStore) -> None:

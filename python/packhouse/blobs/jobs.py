@@ -261,7 +261,7 @@ class Jobs:
 
         Args:
             call: looks at `cancel`.
-            cancel: raised when the waiter is cancelled or the store closed.
+            cancel: raised when the waiter is cancelled or the store closed; a call that no thread has begun is dropped.
             undone: whether what the call returned says that it had no effect: then the cancellation goes on.
             threads: as `start` has it.
         """
@@ -269,7 +269,7 @@ class Jobs:
         try:
             await job.ended.wait()
         except anyio.get_cancelled_exc_class():
-            cancel.cancel()
+            job.stop()
             await job.wait_out()
             try:
                 value = job.outcome()

@@ -6,10 +6,9 @@ import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
-from urllib.parse import unquote
 
 from packhouse.errors import InvalidInput
-from packhouse.urls import split_url
+from packhouse.urls import file_path, split_url
 
 if TYPE_CHECKING:
     from packhouse.objects.bucket import BucketOptions
@@ -121,7 +120,7 @@ def locate_store(url: object) -> Location:
     if parts.scheme == "file" and parts.netloc in ("", "localhost") and parts.path:
         if parts.query or parts.fragment:
             raise InvalidInput("in file:// a path's ? is %3F and its # is %23", kind="url")
-        return Location(url, unquote(parts.path))
+        return Location(url, file_path(parts))
     from packhouse.objects.opening import BUCKETS, open_objects  # noqa: PLC0415 - imports httpx
 
     if scheme[1] in BUCKETS:

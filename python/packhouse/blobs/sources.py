@@ -96,12 +96,13 @@ class AsyncSource:
         owner: what is read from.
     """
 
-    __slots__ = ("_owner", "_read", "_what")
+    __slots__ = ("_ended", "_owner", "_read", "_what")
 
     def __init__(self, read: Callable[[], Awaitable[Any]], what: str, owner: object = None) -> None:
         self._read = read
         self._what = what
         self._owner = owner
+        self._ended = False
 
     async def aclose(self) -> None:
         """End a generator that was not read to its end; files and streams stay open for their owner."""
@@ -111,9 +112,10 @@ class AsyncSource:
         """Read the next bytes, about `PIECE`; b"" at the end."""
         parts = _Parts()
         turns = Turns()
-        while parts.held < PIECE:
+        while parts.held < PIECE and not self._ended:  # what is behind an end, on a terminal, is not part of it
             read = await self._read()
             if read is _END:
+                self._ended = True
                 break
             parts.add(_as_bytes(read, self._what))
             if turns.due():
@@ -130,22 +132,24 @@ class _PiecesSource:
         fd: what has to be readable before it reads; None where that cannot be told.
     """
 
-    __slots__ = ("_fd", "_read", "_what", "size")
+    __slots__ = ("_ended", "_fd", "_read", "_what", "size")
 
     def __init__(self, read: Callable[[], Any], what: str, fd: int | None = None) -> None:
         self._read = read
         self._what = what
         self._fd = fd
+        self._ended = False
         self.size = None
 
     def piece(self, stopped: Stopped = never, /) -> bytes:
         parts = _Parts()
-        while parts.held < PIECE:
+        while parts.held < PIECE and not self._ended:  # as above
             go_on(stopped)
             if self._fd is not None:
                 wait_readable(self._fd, stopped)
             read = self._read()
             if read is _END:
+                self._ended = True
                 break
             parts.add(_as_bytes(read, self._what))
         return parts.joined()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["cat"]
 
 _PIECE = 8 << 20
+_RANGE = re.compile("([0-9]{0,19}):([0-9]{0,19})")
 _URI = re.compile("(.+)#([0-9a-f]{64})", re.DOTALL)
 
 
@@ -48,9 +49,10 @@ def _bounds(part: str | None) -> tuple[int, int | None]:
     """Read START:STOP."""
     if part is None:
         return 0, None
-    start, colon, stop = part.partition(":")
-    if not colon or not (start + stop).isdecimal() or not (start + stop).isascii():
-        raise usage(f"cat: --range is START:STOP in bytes, for example 0:100 or 1000:, not {part!r}")
+    bounds = _RANGE.fullmatch(part)
+    if bounds is None or part == ":":
+        raise usage(f"cat: --range is START:STOP in bytes, for example 0:100 or 1000:, not {part[:80]!r}")
+    start, stop = bounds.groups()
     return int(start or 0), int(stop) if stop else None
 
 

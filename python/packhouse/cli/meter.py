@@ -50,6 +50,11 @@ class Meter:
             if self._drawn is not None:
                 self._drawn[0].stop()
 
+    @property
+    def watched(self) -> bool:
+        """Whether there is anybody to draw it for."""
+        return self._timer is not None
+
     def advance(self, count: int) -> None:
         """Note that so many more bytes are done."""
         self.reach(self._done + count)

@@ -137,11 +137,32 @@ async def _put_files(store: packhouse.BlobStore, files: list[str], commit_every:
 
 async def _put_folder(store: packhouse.BlobStore, folder: str, commit_every: int) -> packhouse.SavedBlob:
     """Save a folder as a tree."""
+    with Meter(folder) as meter:
+        if meter.watched:
+            meter.reach(0, await _size_of(folder))
+        return await store.save_tree(folder, commit_every=commit_every, progress=meter.follow)
+
+
+async def _size_of(folder: str) -> int:
+    """Add up a folder's files, in a thread: on the loop Ctrl-C would not be seen before the last of them."""
+    from anyio import to_thread
+
     from packhouse.trees import walk
 
-    with Meter(folder) as meter:
-        meter.reach(0, sum(entry.size for entry in walk(folder)))
-        return await store.save_tree(folder, commit_every=commit_every, progress=meter.follow)
+    given_up = False
+
+    def add_up() -> int:
+        total = 0
+        for entry in walk(folder):
+            if given_up:
+                break
+            total += entry.size
+        return total
+
+    try:
+        return await to_thread.run_sync(add_up, abandon_on_cancel=True)
+    finally:
+        given_up = True
 
 
 async def _put_input(store: packhouse.BlobStore) -> packhouse.SavedBlob:

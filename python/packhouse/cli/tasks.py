@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from packhouse import BlobStore
 
 __all__ = ["TaskPath", "open_task"]
+
+_ATTEMPT = re.compile("[0-9]{1,19}")
 
 TaskPath = Annotated[
     str,
@@ -30,8 +33,8 @@ async def open_task(store: BlobStore, path: str) -> Any:
     from packhouse.tasks import FlowDataStore
 
     parts = path.strip("/").split("/")
-    if len(parts) not in (4, 5) or (len(parts) == 5 and not parts[4].isdecimal()):
-        raise usage(f"a task is FLOW/RUN/STEP/TASK or FLOW/RUN/STEP/TASK/ATTEMPT, not {path!r}")
+    if len(parts) not in (4, 5) or (len(parts) == 5 and not _ATTEMPT.fullmatch(parts[4])):
+        raise usage(f"a task is FLOW/RUN/STEP/TASK or FLOW/RUN/STEP/TASK/ATTEMPT, not {path[:80]!r}")
     flow = FlowDataStore(parts[0], ds_root=store, trust=None)
     attempt = int(parts[4]) if len(parts) == 5 else None
     found = await flow.get_task_datastores(

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from packhouse._engine import Cancel
-from packhouse.errors import CorruptBlob, InvalidInput, NameConflict, NameNotFound, PackhouseError, StoreClosed
+from packhouse.errors import (
+    CommitUncertain,
+    CorruptBlob,
+    InvalidInput,
+    NameConflict,
+    NameNotFound,
+    PackhouseError,
+    StoreClosed,
+)
 from packhouse.names.documents import Document, NamedDocument, check_name, check_names, decode, encode, encode_refs
 from packhouse.names.listing import NameList
 
@@ -144,15 +152,22 @@ class Names:
         outcomes = await core.jobs.call_decided(
             lambda: core.names().apply(changes, cancel), cancel, _undone, threads=core.changing
         )
-        if not core.jobs.closed:
+        if not any(map(_cancelled, outcomes)):
             return outcomes
+        for outcome in outcomes:
+            if isinstance(outcome, CommitUncertain):
+                raise outcome
         closed = StoreClosed("the store was closed during the operation")
         return [closed if _cancelled(outcome) else outcome for outcome in outcomes]
 
 
 def _undone(outcomes: Sequence[str | Exception | None]) -> bool:
-    """Tell whether a cancellation came in time for all changes: then it is what the caller gets."""
-    return all(map(_cancelled, outcomes))
+    """Tell whether a cancellation came in time for a change: then it is what the caller gets.
+
+    Of many changes others may have been made all the same, as after any failure; only one that may or may not have
+    been made comes first.
+    """
+    return any(map(_cancelled, outcomes)) and not any(isinstance(outcome, CommitUncertain) for outcome in outcomes)
 
 
 def _cancelled(outcome: str | Exception | None) -> bool:

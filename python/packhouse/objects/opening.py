@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote
 
 from packhouse.errors import InvalidInput
 from packhouse.objects.contract import ObjectStore
 from packhouse.objects.local import LocalObjects
 from packhouse.objects.memory import MemoryObjects
-from packhouse.urls import split_url
+from packhouse.urls import file_path, split_url
 
 if TYPE_CHECKING:
     from packhouse.objects.bucket import BucketObjects, BucketOptions
@@ -83,7 +82,7 @@ def open_objects(
     if not scheme:
         return LocalObjects(text)
     if scheme == "file":
-        return LocalObjects(unquote(split_url(text).path))
+        return LocalObjects(file_path(split_url(text)))
     if text == "memory://":
         return MemoryObjects()
     message = f"cannot open {scheme[:20]}://: this version knows s3://, gs://, az://, a path, file:/// and memory://"

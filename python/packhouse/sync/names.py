@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Self
 
-from packhouse.names.documents import check_names
+from packhouse.names.documents import check_names, encode_refs
 
 if TYPE_CHECKING:
     from packhouse.names import Document, NamedDocument
@@ -55,39 +55,42 @@ class Names:
 
     def put(self, name: str, doc: object, *, refs: Iterable[str] = ()) -> str:
         """Let the name stand for this document from now on; returns its version. As `packhouse.Names.put`."""
+        keys = encode_refs(refs)
 
         async def put() -> str:
-            return await self._inner.put(name, doc, refs=refs)
+            return await self._inner.put(name, doc, refs=keys)
 
         return self._portal.call(put)
 
     def put_many(self, documents: Iterable[Document]) -> list[str]:
         """Put many documents for one sync; returns their versions."""
-        return self._portal.call(self._inner.put_many, list(documents))
+        return self._portal.call(self._inner.put_many, _read_here(documents))
 
     def put_if_absent(self, name: str, doc: object, *, refs: Iterable[str] = ()) -> str:
         """Put a document unless the name stands for one already. As `packhouse.Names.put_if_absent`."""
+        keys = encode_refs(refs)
 
         async def put() -> str:
-            return await self._inner.put_if_absent(name, doc, refs=refs)
+            return await self._inner.put_if_absent(name, doc, refs=keys)
 
         return self._portal.call(put)
 
     def put_if_absent_many(self, documents: Iterable[Document]) -> list[str | None]:
         """Put many documents for one sync; None stands for a name that had one already."""
-        return self._portal.call(self._inner.put_if_absent_many, list(documents))
+        return self._portal.call(self._inner.put_if_absent_many, _read_here(documents))
 
     def replace(self, name: str, doc: object, version: str, *, refs: Iterable[str] = ()) -> str:
         """Put a document if what stands there is of this version still. As `packhouse.Names.replace`."""
+        keys = encode_refs(refs)
 
         async def replace() -> str:
-            return await self._inner.replace(name, doc, version, refs=refs)
+            return await self._inner.replace(name, doc, version, refs=keys)
 
         return self._portal.call(replace)
 
     def replace_many(self, documents: Iterable[Document]) -> list[str | None]:
         """Replace many documents, each with its `version`, for one sync; None stands for one that had changed."""
-        return self._portal.call(self._inner.replace_many, list(documents))
+        return self._portal.call(self._inner.replace_many, _read_here(documents))
 
     def delete(self, name: str, *, version: str | None = None) -> None:
         """Delete a document. As `packhouse.Names.delete`."""
@@ -104,3 +107,8 @@ class Names:
     def list(self, prefix: str = "", *, after: str | None = None) -> NameList:
         """List the names that begin with a prefix, as they are at one moment. As `packhouse.Names.list`."""
         return NameList(self._portal, self._inner.list(prefix, after=after))
+
+
+def _read_here(documents: Iterable[Document]) -> list[Document]:
+    """Read what was handed in, and the refs of each, in the calling thread: they may use the store themselves."""
+    return [each._replace(refs=tuple(encode_refs(each.refs))) for each in documents]

@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import anyio
@@ -15,12 +15,14 @@ from anyio.from_thread import BlockingPortal
 from packhouse.errors import InvalidInput, StoreClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from types import TracebackType
 
 __all__ = ["Openable", "Portal"]
 
 T = TypeVar("T")
+
+_ENTERED_WITHIN = 5.0
 
 
 class Openable(Protocol):
@@ -108,28 +110,42 @@ class _State:
         self._store = store
         self._process = os.getpid()
         self._portal: BlockingPortal | None = None
+        self._opening: tuple[BlockingPortal, anyio.CancelScope] | None = None
+        self._unwanted = False
+        self._changed = threading.Condition()
+        self._entering = 0
         self._started: Future[None] = Future()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"packhouse.sync {store.url}", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
         try:
+            self._thread.start()
             self._started.result()
-        except Exception:
-            self._thread.join()
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self._give_up()
+            if self._thread.is_alive():
+                self._thread.join()
             raise
+
+    def _give_up(self) -> None:
+        """Cancel the opening, or close what is open by now: nobody waits for it any more."""
+        self._unwanted = True  # seen by the loop where it comes before what it has to cancel
+        opening = self._opening
+        if opening is not None:
+            portal, scope = opening
+            with suppress(RuntimeError):  # it has ended by itself
+                portal.start_task_soon(scope.cancel)
 
     def call(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         if os.getpid() != self._process:
             raise StoreClosed(f"{self._store.url} was opened before the process forked: open it anew", kind="forked")
         self.check_thread()
         call = _Call(function, arguments)
-        portal = self._portal
-        if portal is None:
-            raise StoreClosed(f"{self._store.url} is closed")
         try:
-            future = portal.start_task_soon(call.run)
+            with self._entered() as portal:
+                future = portal.start_task_soon(call.run)
         except RuntimeError as error:
             raise StoreClosed(f"{self._store.url} is closed") from error
         try:
@@ -141,11 +157,34 @@ class _State:
         value: T = call.outcome()
         return value
 
+    @contextmanager
+    def _entered(self) -> Iterator[BlockingPortal]:
+        """Lend the portal, which does not stop meanwhile: what reached its loop too late would never have an end.
+
+        Raises:
+            StoreClosed: it stops already.
+        """
+        with self._changed:
+            portal = self._portal
+            if portal is None:
+                raise StoreClosed(f"{self._store.url} is closed")
+            self._entering += 1
+        try:
+            yield portal
+        finally:
+            with self._changed:
+                self._entering -= 1
+                self._changed.notify_all()
+
     def stop(self) -> None:
         """Close, once; in a forked child there is nothing to close."""
         if os.getpid() != self._process:
             return
-        portal, self._portal = self._portal, None
+        with self._changed:
+            portal, self._portal = self._portal, None
+            self._opening = None
+            # A signal's handler that closes the store may have interrupted the one that is entering.
+            self._changed.wait_for(lambda: not self._entering, _ENTERED_WITHIN)
         if portal is not None:
             with suppress(RuntimeError):  # it has ended by itself
                 portal.start_task_soon(portal.stop)
@@ -176,10 +215,14 @@ class _State:
         error: BaseException | None = None
         async with BlockingPortal() as portal:
             try:
-                async with self._store:
-                    self._portal = portal
-                    self._started.set_result(None)
-                    await portal.sleep_until_stopped()
+                with anyio.CancelScope() as scope:
+                    self._opening = portal, scope
+                    if self._unwanted:
+                        return
+                    async with self._store:
+                        self._portal = portal
+                        self._started.set_result(None)
+                        await portal.sleep_until_stopped()
             except Exception as failure:  # noqa: BLE001 - the portal's task group would wrap it
                 error = failure
         if error is not None:

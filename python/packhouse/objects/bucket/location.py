@@ -35,6 +35,10 @@ def read_url(url: str, scheme: str) -> Location:
         where = "account/container" if scheme == "az" else "bucket"
         message = f"a bucket's URL is {scheme}://{where}/prefix: keys, endpoint and the rest are options, never in it"
         raise InvalidInput(message, kind="url")
+    try:
+        url.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput("a bucket's URL is text in UTF-8, which this one cannot be", kind="url") from None
     prefix = parts.path.strip("/")
     if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
         raise InvalidInput(f"the prefix {prefix[:80]!a} has empty or dotted parts, which clients rewrite", kind="url")
