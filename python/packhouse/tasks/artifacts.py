@@ -68,7 +68,9 @@ class ArtifactView:
         try:
             async with aclosing(load_values(self._parent.ca_store, wanted, event.add, str(self._task))) as loaded:
                 async for pair in loaded:
-                    yield pair
+                    given = [pair]
+                    del pair  # so that the next is not read beside it
+                    yield given.pop()
         finally:
             event.tell()
 
