@@ -240,12 +240,12 @@ def test_verify_misses_nothing_while_something_else_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     key, unused = save(ours(tmp_path), [b"lost", b"nobody's"])
-    for run in ("7", "8"):
-        record = tmp_path / "Flow" / run / "start" / "1" / "0.data.json"
-        record.parent.mkdir(parents=True)
-        record.write_text(json.dumps({"objects": {"wanted": key}}))
-    (record.parent / "tmpx3").touch()
-    other = record.with_name("1.data.json")
+    folders = [tmp_path / "Flow" / run / "start" / "1" for run in ("7", "8")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "0.data.json").write_text(json.dumps({"objects": {"wanted": key}}))
+    (folders[1] / "tmpx3").touch()
+    other = folders[1] / "1.data.json"
     other.write_text("{}")
     file_of(tmp_path, key).unlink()
     removed = {"a run": "7", "a temporary file": "tmpx3", "a record": other.name, "a blob": unused}[what]

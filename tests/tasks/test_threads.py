@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,8 @@ _MADE: list[threading.Thread] = []
 _FLOWS: list[FlowDataStore] = []
 
 
-class Asking(NamedTuple):
+@dataclass(frozen=True)
+class Asking:
     """A value, as a frame of a foreach or an included file, that asks the store while it is made."""
 
     index: int
