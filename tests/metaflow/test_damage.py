@@ -199,3 +199,59 @@ def test_no_truncation_gives_wrong_bytes(quick_folder: Path) -> None:
     for length in range(len(sound)):
         path.write_bytes(sound[:length])
         right_or_refused(ours(quick_folder), key, blob)
+
+
+class Vanishing:
+    """Entries of a folder, one of which is moved away as soon as it is looked at."""
+
+    def __init__(self, entries: Any, name: str) -> None:
+        self._entries = entries
+        self._name = name
+
+    def __enter__(self) -> Iterator[Any]:
+        return (Vanished(entry) if entry.name == self._name else entry for entry in self._entries)
+
+    def __exit__(self, *error: object) -> None:
+        self._entries.close()
+
+
+class Vanished:
+    def __init__(self, entry: os.DirEntry[str]) -> None:
+        self._entry = entry
+        self.is_dir = entry.is_dir
+
+    @property
+    def name(self) -> str:
+        self._remove()
+        return self._entry.name
+
+    def stat(self) -> os.stat_result:
+        self._remove()
+        return self._entry.stat()
+
+    def _remove(self) -> None:
+        path = Path(self._entry.path)
+        if path.exists():
+            path.rename(path.parents[len(path.parts) - 1 - path.parts.index("Flow")] / "removed")
+
+
+@pytest.mark.parametrize("what", ["a run", "a temporary file", "a record", "a blob"])
+def test_verify_misses_nothing_while_something_else_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    key, unused = save(ours(tmp_path), [b"lost", b"nobody's"])
+    folders = [tmp_path / "Flow" / run / "start" / "1" for run in ("7", "8")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "0.data.json").write_text(json.dumps({"objects": {"wanted": key}}))
+    (folders[1] / "tmpx3").touch()
+    other = folders[1] / "1.data.json"
+    other.write_text("{}")
+    file_of(tmp_path, key).unlink()
+    removed = {"a run": "7", "a temporary file": "tmpx3", "a record": other.name, "a blob": unused}[what]
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: Vanishing(scandir(path), removed))
+    report = verify_datastore(str(tmp_path))
+    assert [(one.key, one.what) for one in report.hurt] == [(key, "missing")]
+    assert "8/start/1" in {user.task for user in report.hurt[0].users}
+    assert report.unreadable == []

@@ -66,6 +66,15 @@ def test_a_native_part_that_does_not_load_leaves_metaflow_as_it_was_and_says_so(
     assert said.strip().endswith("false")
 
 
+def test_a_native_part_that_ends_the_process_is_not_loaded_where_it_is_switched_off(tmp_path: Path) -> None:
+    (tmp_path / "broken" / "packhouse").mkdir(parents=True)
+    (tmp_path / "broken" / "packhouse" / "__init__.py").write_text("import os\nos._exit(86)")
+    world = replace(World(tmp_path, drop_in=False), extra={"PYTHONPATH": str(tmp_path / "broken")})
+    assert world.ask(WHICH) is False
+    assert world.ask(CARDS) is False
+    assert "packhouse-metaflow is switched off" in world.flow("linear", "--datastore", "packhouse", "run", fails=True)
+
+
 def _other_packhouse(folder: Path, *left_out: str) -> Path:
     """A copy of packhouse; where Python finds it."""
     here = Path(packhouse.__file__).parent

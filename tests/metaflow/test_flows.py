@@ -22,6 +22,28 @@ def _check(folder: Path, flow: str, tasks: int) -> None:
     assert verify_datastore(str(folder)).hurt == []
 
 
+def _troubled_ended_well(folder: Path) -> None:
+    told = World(folder).ask(
+        """
+import json
+from metaflow import Flow, namespace
+from metaflow.cards import get_cards
+namespace(None)
+run = Flow("Troubled").latest_run
+print(json.dumps({
+    "successful": run.successful,
+    "table": run["end"].task.data.table,
+    "cards": len(list(get_cards(run["join"].task))),
+}))
+"""
+    )
+    assert told["successful"]
+    assert told["table"] == "a,b\n1,2\n"
+    assert told["cards"] == 1
+    assert verify_datastore(str(folder)).hurt == []
+    assert stock(folder).ask(EVERYTHING % "Troubled") == World(folder).ask(EVERYTHING % "Troubled")
+
+
 @pytest.mark.parametrize("drop_in", [True, False], ids=["on", "off"])
 def test_a_stock_client_reads_every_artifact(tmp_path: Path, drop_in: bool) -> None:
     World(tmp_path, drop_in=drop_in).flow("linear")
@@ -63,25 +85,13 @@ def test_retries_catch_cards_files_and_a_resume_by_the_other_writer(tmp_path: Pa
     assert "broken on request" in broken.flow("troubled", fails=True)
     other = replace(stock(tmp_path), extra=world.extra) if first else replace(world, drop_in=True)
     other.flow("troubled", "resume")
-    told = World(tmp_path).ask(
-        """
-import json
-from metaflow import Flow, namespace
-from metaflow.cards import get_cards
-namespace(None)
-run = Flow("Troubled").latest_run
-print(json.dumps({
-    "successful": run.successful,
-    "table": run["end"].task.data.table,
-    "cards": len(list(get_cards(run["join"].task))),
-}))
-"""
-    )
-    assert told["successful"]
-    assert told["table"] == "a,b\n1,2\n"
-    assert told["cards"] == 1
-    assert verify_datastore(str(tmp_path)).hurt == []
-    assert stock(tmp_path).ask(EVERYTHING % "Troubled") == World(tmp_path).ask(EVERYTHING % "Troubled")
+    _troubled_ended_well(tmp_path)
+
+
+def test_branches_retries_catch_cards_and_files_run_to_their_end_with_the_drop_in_alone(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    World(tmp_path, extra={"TROUBLED_TABLE": str(tmp_path / "table.csv")}).flow("troubled")
+    _troubled_ended_well(tmp_path)
 
 
 def test_stock_runs_a_step_of_a_run_that_the_drop_in_began(tmp_path: Path) -> None:

@@ -305,6 +305,18 @@ async def test_metadata_too_large_for_a_document_is_kept(flow: FlowDataStore) ->
     assert list(found["large"].items()) == [("b", quotes), ("a", 1)]
 
 
+async def test_metadata_of_every_depth_is_kept(flow: FlowDataStore) -> None:
+    task = await flow.get_task_datastore("1", "step", "1", attempt=0, mode="w")
+    await task.init_task()
+    deep, values = [1], {}
+    for depth in range(2, 260):
+        deep = [deep]  # type: ignore[list-item]
+        values[str(depth)] = deep
+    await task.save_metadata(values)
+    await task.done()
+    assert await (await flow.get_task_datastore("1", "step", "1")).load_metadata(values) == values
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_many_artifacts_with_long_names_can_be_done(flow: FlowDataStore) -> None:
     names = [f"{number:0200}" for number in range(20_000)]

@@ -219,6 +219,28 @@ async def test_a_piece_that_meets_a_log_saved_anew_is_not_lost(
     assert await content(writer) == b"new piece"
 
 
+async def test_a_piece_is_not_lost_to_a_save_that_another_save_overtook(
+    writer: TaskDataStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Names.put_many
+
+    async def overtaken(self: Names, *args: Any, **kwargs: Any) -> Any:
+        monkeypatch.undo()
+        versions = await put(self, *args, **kwargs)
+        await writer.save_logs("task", {"stdout": "second "})
+        async with writer.log_writer("task", "stdout") as log:
+            await log.write("piece")
+        return versions
+
+    async with writer.log_writer("task", "stdout") as log:
+        await log.write("old")
+    monkeypatch.setattr(Names, "put_many", overtaken)
+    await writer.save_logs("task", {"stdout": "first "})
+    assert await content(writer) == b"second piece"
+    names = [name async for name in writer.parent_datastore.store.names.list("tasks/log/")]
+    assert len(names) == 2, "what stands under an older generation stays for ever"
+
+
 @pytest.mark.parametrize("asked", ["content", "size"])
 async def test_a_log_that_is_saved_anew_while_it_is_read_is_the_old_one_or_the_new(
     writer: TaskDataStore, monkeypatch: pytest.MonkeyPatch, asked: str

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from packhouse.sync.tasks import FlowDataStore as SyncFlow
-from packhouse.tasks import FlowDataStore
+from packhouse.tasks import BlobCache, FlowDataStore
 from tests.tasks.writing import written
 
 
@@ -101,6 +101,65 @@ async def test_large_values_are_not_held_beside_each_other(flow: FlowDataStore, 
     finally:
         tracemalloc.stop()
     assert peak < 80 << 20, "one value of 32 MiB, and the pieces that are read of it"
+
+
+LARGE = 40 << 20  # more than half of the budget: not fetched ahead beside another
+
+
+class Copies(BlobCache):
+    """A cache that reads what it has anew whenever it is asked."""
+
+    def load_key(self, key: str) -> bytes:
+        return bytes(LARGE)
+
+    def store_key(self, key: str, blob: bytes) -> None:
+        """Keep nothing."""
+
+
+def large_bytes() -> Iterator[tuple[str, bytes]]:
+    for number in range(3):
+        yield str(number), bytes([number]) * LARGE
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("cache", [None, Copies()], ids=["stored", "cached"])
+async def test_large_bytes_that_are_let_go_are_not_held_beside_the_next(
+    flow: FlowDataStore, cache: BlobCache | None
+) -> None:
+    task = await flow.get_task_datastore("1", "step", "1", attempt=0, mode="w")
+    await task.save_artifacts(large_bytes())
+    flow.ca_store.set_blob_cache(cache)
+    tracemalloc.start()
+    try:
+        async for _, value in task.load_artifacts(["0", "1", "2"]):
+            assert len(value) == LARGE
+            del value
+        async for _, blob in flow.load_data(key for _, key in task.items()):
+            del blob
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * LARGE
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("cache", [None, Copies()], ids=["stored", "cached"])
+def test_large_bytes_that_are_let_go_are_not_held_beside_the_next_without_await(
+    tmp_path: Path, cache: BlobCache | None
+) -> None:
+    with SyncFlow("Flow", ds_root=tmp_path / "s") as flow:
+        task = flow.get_task_datastore("1", "step", "1", attempt=0, mode="w")
+        task.save_artifacts(large_bytes())
+        flow.ca_store.set_blob_cache(cache)
+        tracemalloc.start()
+        try:
+            for _, value in task.load_artifacts(["0", "1", "2"]):
+                assert len(value) == LARGE
+                del value
+            for row in flow.load_data(key for _, key in task.items()):
+                assert len(row[1]) == LARGE
+                del row
+            assert tracemalloc.get_traced_memory()[1] < 1.5 * LARGE
+        finally:
+            tracemalloc.stop()
 
 
 def test_the_sync_facade_serialises_in_the_callers_thread(tmp_path: Path) -> None:

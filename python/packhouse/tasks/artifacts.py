@@ -68,7 +68,9 @@ class ArtifactView:
         try:
             async with aclosing(load_values(self._parent.ca_store, wanted, event.add, str(self._task))) as loaded:
                 async for pair in loaded:
-                    yield pair
+                    given = [pair]
+                    del pair  # so that the next is not read beside it
+                    yield given.pop()
         finally:
             event.tell()
 
@@ -115,14 +117,11 @@ class ArtifactView:
         """
         await self.ready()
         values: dict[str, Any] = {}
-        for name in list(self._record.objects):
-            if (include and name not in include) or (name.startswith("_") and not show_private):
-                continue
-            if max_value_size is not None and not await self._fits(name, max_value_size):
+        for name in self._shown(show_private, include):
+            if max_value_size is not None and not self._fits(name, await self._size(name), max_value_size):
                 values[name] = ArtifactTooLarge()
             else:
-                value = await self[name]
-                values[name] = value.decode(name) if self._type(name) == INCLUDED_FILE else value
+                values[name] = self._decoded(name, await self[name])
         return values
 
     @needs("r")
@@ -131,10 +130,7 @@ class ArtifactView:
     ) -> str:
         """Write the artifacts as sorted lines `*name* [size: bytes type: type] = value`; args are `to_dict`'s."""
         values = await self.to_dict(show_private, max_value_size, include)
-        lines = []
-        for name, value in sorted(values.items(), key=lambda item: item[0]):
-            lines.append(f"*{name}* [size: {await self._size(name)} type: {self._type(name)}] = {value}")
-        return "\n".join(lines)
+        return "\n".join([self._line(name, await self._size(name), values[name]) for name in sorted(values)])
 
     def __contains__(self, name: object) -> bool:
         return name in self._record.objects
@@ -153,14 +149,28 @@ class ArtifactView:
     def _type(self, name: str) -> str:
         return str((self._record.info.get(name) or {}).get("type", "object"))
 
-    async def _fits(self, name: str, most: int) -> bool:
-        size = await self._size(name)
+    def _shown(self, show_private: bool, include: Collection[str] | None) -> list[str]:
+        names = (name for name in self._record.objects if not include or name in include)
+        return [name for name in names if show_private or not name.startswith("_")]
+
+    def _decoded(self, name: str, value: Any) -> Any:
+        return value.decode(name) if self._type(name) == INCLUDED_FILE else value
+
+    def _line(self, name: str, size: int, value: Any) -> str:
+        return f"*{name}* [size: {size} type: {self._type(name)}] = {value}"
+
+    def _fits(self, name: str, size: int, most: int) -> bool:
         info = self._record.info.get(name) or {}
         # A pickle is never empty: a size of 0 says that nobody knew it.
         known = size > 0 or ("size" in info and "pickle" not in str(info.get("encoding", "pickle")))
         return known and size <= most
 
     async def _size(self, name: str) -> int:
+        size = self._recorded_size(name)
+        return int((await self[name]).size) if size is None else size
+
+    def _recorded_size(self, name: str) -> int | None:
+        """Tell the size in the record; None for an included file, whose value knows it."""
         if self._type(name) == INCLUDED_FILE:
-            return int((await self[name]).size)
+            return None
         return int((self._record.info.get(name) or {}).get("size", 0))

@@ -125,14 +125,18 @@ class ContentAddressedStore:
             if blob is None:
                 missing.append(key)
             else:
-                yield (key, blob, dict(_META)) if is_transfer else (key, blob)
+                given = [(key, blob, dict(_META)) if is_transfer else (key, blob)]
+                del blob  # so that the next is not read beside it
+                yield given.pop()
         absent = []
         if missing:
             found = set()
             async for key, blob in self.store.load_blobs(missing, missing="skip"):
                 found.add(key)
                 await self.keep(key, blob)
-                yield (key, blob, dict(_META)) if is_transfer else (key, blob)
+                given = [(key, blob, dict(_META)) if is_transfer else (key, blob)]
+                del blob
+                yield given.pop()
             absent = [key for key in missing if (key if isinstance(key, str) else key.key) not in found]
         if absent:
             await self.store.load(absent[0])  # raises what a load of a missing key raises

@@ -168,7 +168,7 @@ def _plain_or_text(text: str) -> dict[str, Any]:
     """Write JSON as a document; what a document would change, be it the order of keys alone, is kept as text."""
     try:
         value = json.loads(text, parse_constant=_refuse, parse_int=_small)
-        orjson.dumps(value)  # which knows no lone surrogates, and how deep lists may be in each other
+        orjson.dumps({"value": value})  # which knows no lone surrogates, and how deep lists may be in each other
     except (TypeError, ValueError):
         return {"text": text}
     in_order = json.dumps(value, sort_keys=True) == text  # a document's keys are sorted

@@ -43,6 +43,10 @@ class Wanted(NamedTuple):
         """Make the value from bytes that may not be written to."""
         return self.reader.load(bytearray(data) if self.reader.wants_memory else data)
 
+    def take(self, held: list[bytes]) -> object:
+        """Make the value from the last of what is held, so that whoever asked holds neither any more."""
+        return self.value(held.pop())
+
 
 def plan(record: Record, names: Iterable[str], serializers: Serializers) -> Iterator[Wanted]:
     """Look up what is to be loaded.
@@ -73,8 +77,10 @@ async def load_values(
     for one in wanted:
         cached = await content.cached(one.located.key)
         if cached is not None:
-            told(len(cached))
-            yield one.name, await jobs.call(partial(one.value, cached))
+            held = [cached]
+            del cached
+            told(len(held[0]))
+            yield one.name, await jobs.call(partial(one.take, held))
         elif not one.is_large():
             small.append(one)
         else:
@@ -100,9 +106,10 @@ async def load_values(
 
             few = sum(len(blob.data) for blob in many) <= _DECODED_ON_LOOP
             pairs = made() if few else await jobs.call(made)
-            del many
-            for pair in pairs:
-                yield pair
+            del many, made, blob
+            pairs.reverse()
+            while pairs:
+                yield pairs.pop()
 
 
 def values(
@@ -113,8 +120,10 @@ def values(
     for one in wanted:
         cached = None if cache is None else cache.load_key(one.located.key)
         if cached is not None:
-            told(len(cached))
-            yield one.name, one.value(cached)
+            held = [cached]
+            del cached
+            told(len(held[0]))
+            yield one.name, one.take(held)
         elif not one.is_large():
             small.append(one)
         else:
@@ -130,11 +139,11 @@ def values(
     try:
         for one in small:
             with _named(one, where):
-                blob = next(loaded)
-            told(len(blob.data))
+                held = [next(loaded).data]
+            told(len(held[0]))
             if cache is not None:
-                cache.store_key(blob.key, blob.data)
-            yield one.name, one.value(blob.data)
+                cache.store_key(one.located.key, held[0])
+            yield one.name, one.take(held)
     finally:
         loaded.close()
 

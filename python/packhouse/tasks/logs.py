@@ -68,9 +68,10 @@ class Logs:
         generations = [secrets.token_hex(8) for _ in saved]
         documents = [_head(*each) for each in zip(heads, saved, generations, strict=True)]
         await self._store.names.put_many(documents)
-        for head, generation in zip(heads, generations, strict=True):
+        for log, head, generation in zip(contents, heads, generations, strict=True):
             outdated = [name async for name in self._store.names.list(f"{head}/") if f"/{generation}." not in name]
-            if outdated:
+            # Where it was saved anew once more, what was listed may be that save's: it deletes what is outdated itself.
+            if outdated and (await self._generation(log))[1] == generation:
                 await self._store.names.delete_many(outdated)
 
     async def load(self, log: LogName) -> bytes | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from packhouse.errors import PackhouseError
 from packhouse.tasks.files import read_records
 from packhouse.tasks.record import Record
 
@@ -47,7 +48,7 @@ class Siblings:
         """Return the record of one of them; one that is not done has no artifacts.
 
         Many may ask at once and in any order: each window of the listing is read once, and a record by itself when it
-        was asked for before or waited too long.
+        was asked for before or waited too long, or where one of its window cannot be read.
         """
         at = self._position[datastore._task, datastore.attempt or 0]
         if not self._found[at].is_done:
@@ -63,7 +64,14 @@ class Siblings:
         start = at - at % _AT_ONCE
         some = self._found[at : at + 1] if start in self._read else self._found[start : start + _AT_ONCE]
         wanted: list[tuple[TaskId, int | None]] = [(each, number) for each, number, done in some if done]
-        records = dict(zip(wanted, await read_records(self._store, wanted), strict=True))
+        try:
+            records = dict(zip(wanted, await read_records(self._store, wanted), strict=True))
+        except PackhouseError:
+            if len(wanted) == 1:
+                raise
+            self._read.add(start)  # one of them cannot be read: from now on each by itself
+            (record,) = await read_records(self._store, [(task, attempt)])
+            return record
         record = records.pop((task, attempt))
         if start not in self._read:
             self._read.add(start)

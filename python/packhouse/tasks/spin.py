@@ -50,12 +50,13 @@ class SpinTaskDatastore:
         return self
 
     async def __getitem__(self, name: str) -> Any:
-        if name in self.spin_artifacts:
-            return self.spin_artifacts[name]
-        if name not in self.orig_datastore:
+        return self.spin_artifacts[name] if self._overrides(name) else await self.orig_datastore[name]
+
+    def _overrides(self, name: str) -> bool:
+        if name not in self:
             where = f"the earlier execution of {self.run_id}/{self.step_name}/{self.task_id}"
             raise NameNotFound(f"{where} has no artifact {name!r}", kind="no-artifact")
-        return await self.orig_datastore[name]
+        return name in self.spin_artifacts
 
     async def is_none(self, name: str) -> bool:
         """Tell whether a value is None.

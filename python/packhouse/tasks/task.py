@@ -349,11 +349,12 @@ class TaskDataStore(TaskLogs, ArtifactView):
 
     async def _pathspec_index(self) -> str:
         await self.ready()
-        index = ",".join(str(frame.index) for frame in await self["_foreach_stack"])
-        text = f"{self.run_id}/{self.step_name}[{index}]"
-        if "_iteration_stack" in self:
-            text += f"[{','.join(str(each) for each in await self['_iteration_stack'])}]"
-        return text
+        frames = await self["_foreach_stack"]
+        return self._indexed(frames, await self["_iteration_stack"] if "_iteration_stack" in self else None)
+
+    def _indexed(self, frames: Iterable[Any], iterations: Iterable[Any] | None) -> str:
+        text = f"{self.run_id}/{self.step_name}[{','.join(str(frame.index) for frame in frames)}]"
+        return text if iterations is None else f"{text}[{','.join(map(str, iterations))}]"
 
     def __iter__(self) -> Iterator[str]:
         return self._names()

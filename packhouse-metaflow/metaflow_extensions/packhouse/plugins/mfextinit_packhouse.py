@@ -1,8 +1,16 @@
-"""Tells Metaflow of the datastore type `packhouse`, where packhouse can be used: Metaflow loads every type."""
+"""Tells Metaflow of the datastore type `packhouse`, where packhouse can be used: Metaflow loads every type.
 
-from metaflow_extensions.packhouse.toplevel.usable import why_unusable
+Where it is switched off nothing of packhouse is imported, and who asks for the type is told.
+"""
 
-_IS_USABLE = why_unusable() is None  # if not, toplevel/overrides.py has warned
+import os
 
-DATASTORES_DESC = [("packhouse", ".packed_storage.PackhouseStorage")] if _IS_USABLE else []
-DATACLIENTS_DESC = [("packhouse", ".packed_storage.PackhouseFiles")] if _IS_USABLE else []
+from metaflow_extensions.packhouse.toplevel.usable import is_off, why_unusable
+
+DATASTORES_DESC, DATACLIENTS_DESC = [], []
+
+if is_off(os.environ.get("METAFLOW_PACKHOUSE", "")):
+    DATASTORES_DESC = [("packhouse", ".switched_off.PackhouseStorage")]
+elif why_unusable() is None:  # if not, toplevel/overrides.py has warned
+    DATASTORES_DESC = [("packhouse", ".packed_storage.PackhouseStorage")]
+    DATACLIENTS_DESC = [("packhouse", ".packed_storage.PackhouseFiles")]

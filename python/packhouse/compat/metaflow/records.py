@@ -49,7 +49,7 @@ def users_of(keys: Collection[str], flow: str, *, seconds: float | None = None) 
     for path in _records(flow):
         if until is not None and time.monotonic() > until:
             return
-        text = _text(path)
+        text = _text(path) or b""
         if any(key in text for key in wanted):
             yield from (user for user in users_in(text, path) or () if user.key in keys)
 
@@ -57,10 +57,12 @@ def users_of(keys: Collection[str], flow: str, *, seconds: float | None = None) 
 def records(flow: str) -> Iterator[tuple[str, list[BlobUser] | None]]:
     """Go through every record of a flow: its path, and the artifacts that it names; None if it cannot be read.
 
-    A folder that cannot be listed comes as a record that cannot be read.
+    A folder that cannot be listed comes as a record that cannot be read; what is removed meanwhile is passed over.
     """
     for path in _records(flow):
-        yield path, users_in(_text(path), path)
+        text = _text(path)
+        if text is not None:
+            yield path, users_in(text, path)
 
 
 def users_in(text: bytes, path: str) -> list[BlobUser] | None:
@@ -80,19 +82,31 @@ def users_in(text: bytes, path: str) -> list[BlobUser] | None:
     return [BlobUser(key, f"{run}/{step}/{task}", attempt, artifact) for key, artifact in found]
 
 
-def _text(path: str) -> bytes:
+def _text(path: str) -> bytes | None:
+    """Read a record: None for one that was removed meanwhile, no bytes of one that cannot be read."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - many of them, and nothing of a path is needed
             return file.read()
+    except FileNotFoundError:
+        return None
     except OSError:
         return b""
+
+
+def _changed(entry: os.DirEntry[str]) -> int:
+    """Tell when an entry was changed last; of one that was removed meanwhile, long ago."""
+    try:
+        return entry.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _records(folder: str, depth: int = _DEPTH) -> Iterator[str]:
     """Go through the paths of records, the newest run first; of a folder that cannot be listed its own path."""
     try:
         with os.scandir(folder) as entries:
-            found = [(entry.stat().st_mtime_ns, entry.name) for entry in entries if not depth or entry.is_dir()]
+            kept = (entry for entry in entries if not depth or entry.is_dir())
+            found = [(_changed(entry) if depth == _DEPTH else 0, entry.name) for entry in kept]
     except FileNotFoundError:  # removed meanwhile
         return
     except OSError:

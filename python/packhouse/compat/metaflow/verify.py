@@ -149,7 +149,10 @@ def _files(folder: str, report: DatastoreReport) -> Iterator[list[tuple[str, int
                     # Leftovers of stock's dead writers are not counted; descriptions are read with their files.
                     report.unverifiable += len(entry.name) > 11 and not entry.name.endswith("_meta")
                     continue
-                some.append((entry.name, entry.stat().st_size))
+                try:
+                    some.append((entry.name, entry.stat().st_size))
+                except FileNotFoundError:  # removed meanwhile
+                    continue
                 if len(some) == _AT_ONCE:
                     yield some
                     some = []

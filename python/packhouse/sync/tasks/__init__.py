@@ -8,7 +8,8 @@
 
 A datastore is open from its construction on; it ends with its `with` block, with `close`, or when nobody holds it any
 more. Iterables that are handed in run in the calling thread, and values are made there. Streams that are handed to
-`save_logs` and a metadata provider's methods run in worker threads.
+`save_logs` and a metadata provider's methods run in worker threads; a metadata cache, and a blob cache in `load_data`
+and `load_blobs`, are called in the store's own thread and must not ask the store.
 """
 
 from __future__ import annotations

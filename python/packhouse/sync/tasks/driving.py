@@ -21,8 +21,11 @@ _END: Any = object()
 def drive(portal: Portal, made: AsyncIterator[T]) -> Iterator[T]:
     """Hand out what an async iterator gives; it is closed when the iteration ends or is left."""
     try:
-        while (item := portal.call(_next, made)) is not _END:
-            yield item
+        while True:
+            given = [portal.call(_next, made)]
+            if given[0] is _END:
+                return
+            yield given.pop()  # nothing of it is held here while the next is made
     finally:
         with suppress(StoreClosed):
             portal.call(_close, made)

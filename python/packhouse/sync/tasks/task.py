@@ -11,6 +11,7 @@ from packhouse.errors import NameNotFound
 from packhouse.sync.saving import save_all
 from packhouse.sync.tasks.driving import drive, taken
 from packhouse.sync.tasks.logs import LogWriter
+from packhouse.tasks.artifacts import ArtifactTooLarge
 from packhouse.tasks.guards import TaskMode, needs, only_if_not_done
 from packhouse.tasks.layout import ATTEMPT, DATA, DONE
 from packhouse.tasks.loading import values
@@ -115,11 +116,7 @@ class TaskDataStore:
     @property
     def pathspec_index(self) -> str:
         """`run/step[i,j]`, from the artifact `_foreach_stack`."""
-
-        async def index() -> str:
-            return await self._inner.pathspec_index
-
-        return self._portal.call(index)
+        return self._inner._indexed(self["_foreach_stack"], self.get("_iteration_stack"))
 
     @property
     def parent_datastore(self) -> FlowDataStore:
@@ -166,7 +163,16 @@ class TaskDataStore:
     @needs("r")
     def get_artifact_sizes(self, names: Iterable[str]) -> Iterator[tuple[str, int]]:
         """Tell sizes without loading. As `packhouse.tasks.TaskDataStore.get_artifact_sizes`."""
-        return drive(self._portal, self._inner.get_artifact_sizes(taken(names)))
+        return self._sizes(taken(names))
+
+    def _sizes(self, names: Iterable[str]) -> Iterator[tuple[str, int]]:
+        for name in names:
+            self.inner._record.located(name)
+            yield name, self._size(name)
+
+    def _size(self, name: str) -> int:
+        size = self.inner._recorded_size(name)
+        return int(self[name].size) if size is None else size
 
     @only_if_not_done
     @needs("w")
@@ -318,14 +324,21 @@ class TaskDataStore:
         self, show_private: bool = False, max_value_size: int | None = None, include: Collection[str] | None = None
     ) -> dict[str, Any]:
         """Load the artifacts as a dict. As `packhouse.tasks.TaskDataStore.to_dict`."""
-        return self._portal.call(self._inner.to_dict, show_private, max_value_size, include)
+        inner, values = self.inner, dict[str, Any]()
+        for name in inner._shown(show_private, include):
+            if max_value_size is not None and not inner._fits(name, self._size(name), max_value_size):
+                values[name] = ArtifactTooLarge()
+            else:
+                values[name] = inner._decoded(name, self[name])
+        return values
 
     @needs("r")
     def format(
         self, show_private: bool = False, max_value_size: int | None = None, include: Collection[str] | None = None
     ) -> str:
         """Write the artifacts as lines. As `packhouse.tasks.TaskDataStore.format`."""
-        return self._portal.call(self._inner.format, show_private, max_value_size, include)
+        values = self.to_dict(show_private, max_value_size, include)
+        return "\n".join(self._inner._line(name, self._size(name), values[name]) for name in sorted(values))
 
     def __contains__(self, name: object) -> bool:
         return name in self.inner
@@ -354,7 +367,6 @@ class SpinTaskDatastore:
         orig_datastore: TaskDataStore,
         spin_artifacts: Mapping[str, Any],
     ) -> None:
-        self._portal = orig_datastore._portal
         self.inner = AsyncSpin(flow_name, run_id, step_name, task_id, orig_datastore.inner, spin_artifacts)
         self.flow_name = flow_name
         self.run_id = run_id
@@ -364,11 +376,11 @@ class SpinTaskDatastore:
         self.spin_artifacts = self.inner.spin_artifacts
 
     def __getitem__(self, name: str) -> Any:
-        return self._portal.call(self.inner.__getitem__, name)
+        return self.spin_artifacts[name] if self.inner._overrides(name) else self.orig_datastore[name]
 
     def is_none(self, name: str) -> bool:
         """Tell whether a value is None; an unknown one is a KeyError."""
-        return self._portal.call(self.inner.is_none, name)
+        return self[name] is None
 
     def __contains__(self, name: object) -> bool:
         return name in self.inner

@@ -187,21 +187,18 @@ impl Store {
     pub fn are_whole(&self, keys: &[Digest], cancel: &Cancel) -> Result<Vec<bool>> {
         let inner = &self.inner;
         inner.notes.refresh(inner.disk.as_ref())?;
-        let mut snapshot = inner.levels.snapshot()?;
-        let mut fresh = false;
-        let mut answers = Vec::with_capacity(keys.len());
-        for key in keys {
-            cancel.check()?;
-            let mut whole = inner.is_whole(&snapshot, key, cancel);
-            if !matches!(whole, Ok(true)) && !fresh {
-                // Another process may have saved it, or merged what cannot be read, since the index was listed.
-                snapshot = inner.levels.refresh()?;
-                fresh = true;
-                whole = inner.is_whole(&snapshot, key, cancel);
+        let snapshot = inner.levels.snapshot()?;
+        let mut answers =
+            pipeline::map(keys, inner.threads, 256, cancel, |key| Ok(inner.is_whole(&snapshot, key, cancel)))?;
+        if answers.iter().any(|whole| !matches!(whole, Ok(true))) {
+            // Another process may have saved it, or merged what cannot be read, since the index was listed.
+            let snapshot = inner.levels.refresh()?;
+            for (key, whole) in keys.iter().zip(&mut answers).filter(|(_, whole)| !matches!(whole, Ok(true))) {
+                cancel.check()?;
+                *whole = inner.is_whole(&snapshot, key, cancel);
             }
-            answers.push(whole?);
         }
-        Ok(answers)
+        answers.into_iter().collect()
     }
 
     /// Whether a batch was committed: `Some(true)` when its record is published, durable, and everything it needs is there,
