@@ -34,6 +34,7 @@ def _mutant(name: str, what: str, *hunts: Hunt) -> Mutant:
 
 _DAMAGE = "tests/metaflow/test_damage.py"
 _FILES = "tests/metaflow/test_packed_files.py"
+_CANCELLED = "tests/blobs/test_cancellation.py::test_a_cancelled_tree_leaves_nothing_open_and_nothing_running"
 _TASKS = "tests/tasks/test_datastores.py"
 
 ALL = (
@@ -50,20 +51,22 @@ ALL = (
     _mutant("check-before-publish", "the check comes before publishing", Hunt(engine="beside")),
     _mutant("lean-on-undurable", "a batch that wrote nothing new commits nothing", Hunt(engine="beside")),
     _mutant("no-sweep", "what dead writers left stays", Hunt("kill", 60)),
-    _mutant("sweep-alive", "living writers are swept, too", Hunt("kill", 90), Hunt("race", 40)),
+    _mutant("sweep-alive", "living writers are swept, too", Hunt(engine="share")),
     _mutant("unname-forgotten", "a batch that failed leaves its packs", Hunt("faults", 120), Hunt("cancel", 400)),
     _mutant("batch-in-halves", "a batch becomes visible in two steps", Hunt(engine="crash"), Hunt("syscalls", 90)),
-    _mutant("names-no-lock", "compare-and-swap without a lock", Hunt("race", 60)),
+    _mutant("names-no-lock", "compare-and-swap without a lock", Hunt(engine="names"), Hunt("race", 60)),
     _mutant("names-no-sync", "documents are not synced", Hunt("power", 40)),
     _mutant("names-in-place", "documents are overwritten in place", Hunt("syscalls", 0), Hunt("kill", 90)),
     _mutant("follow-links", "symbolic links are followed", Hunt("hostile", 100)),
     _mutant("names-fold-case", "names that differ in case are one", Hunt("hostile", 400), Hunt("machine", 40)),
     _mutant("damage-not-noted", "noticed damage is not written down", Hunt("heal", 80)),
     _mutant("descriptor-leaked", "a descriptor is never closed", Hunt("cancel", 72)),
-    _mutant("merge-drops-inputs-early", "a merge removes its inputs first", Hunt(engine="merge"), Hunt("race", 40)),
+    _mutant("merge-drops-inputs-early", "a merge removes its inputs first", Hunt(engine="merge")),
     _mutant("cancelled-is-committed", "a cancelled batch is committed all the same", Hunt("cancel", 300)),
     _mutant(
-        "cleanup-on-exception-only", "a batch is withdrawn after errors, not after cancellations", Hunt("cancel", 300)
+        "cleanup-on-exception-only",
+        "a batch is withdrawn after errors, not after cancellations",
+        Hunt(tests=_CANCELLED),
     ),
     _mutant("stream-gathered", "a stream is gathered in memory", Hunt("memory", 256)),
     _mutant("loop-blocked", "work is done on the event loop", Hunt("gap", 16)),

@@ -139,8 +139,8 @@ impl SimDisk {
         lock(&self.shared.control).faults.push(fault);
     }
 
-    /// Have something done right before the operation after the next `after` ones, of whatever sort: a caller who gives up, say. It must
-    /// not touch this disk.
+    /// Have something done right before the operation after the next `after` ones, of whatever sort: a caller who gives up, say, or
+    /// what another process does.
     pub fn meanwhile(&self, after: u64, what: impl FnOnce() + Send + 'static) {
         let mut control = lock(&self.shared.control);
         let after = control.count(None).saturating_add(after);
@@ -203,6 +203,10 @@ impl SimDisk {
 
     /// Count an operation; an error when this process or the power is gone.
     fn turn(&self, op: Op, path: &str) -> io::Result<Turn<'_>> {
+        let due = lock(&self.shared.control).due();
+        if let Some(what) = due {
+            what();
+        }
         let gate = self.shared.gate.read().unwrap_or_else(PoisonError::into_inner);
         lock(&self.shared.control).turn(gate, &self.process, op, path)
     }

@@ -1,6 +1,6 @@
 use packhouse_engine::cancel::Cancel;
 use packhouse_engine::digest;
-use packhouse_engine::disk::{Disk, SimDisk};
+use packhouse_engine::disk::{Disk, Failure, Fault, SimDisk};
 use packhouse_engine::store::BatchOptions;
 
 use crate::tools::*;
@@ -63,21 +63,46 @@ fn a_batch_that_leans_on_a_small_pack_which_is_merged_away_meanwhile_is_committe
     assert_loads(&two, &blobs);
 }
 
+/// A store whose index wants merging, and what is in it: twenty segments that become one; or nine of seventeen each, with more than
+/// 32 MiB of small packs, that become one with a pack of its own.
+fn crowded(commits: usize, len: usize) -> (SimDisk, Vec<Vec<u8>>) {
+    let disk = SimDisk::new();
+    let store = open(&disk);
+    let blobs: Vec<_> = (0..commits).map(|i| noise(i as u64, len)).collect();
+    for (at, blob) in blobs.iter().enumerate() {
+        save(&store, std::slice::from_ref(blob));
+        if commits > 20 && at % 17 == 16 && at + 1 < commits {
+            store.maintain(&Cancel::new()).unwrap();
+        }
+    }
+    (disk, blobs)
+}
+
+#[test]
+fn a_merge_that_dies_at_any_moment_loses_nothing() {
+    let (made, blobs) = crowded(20, 900);
+    let mut died = 0;
+    for n in 0.. {
+        let disk = made.crash(0);
+        let process = disk.process();
+        let store = open(&process);
+        process.inject(Fault { process: Some(process.process_number()), ..Fault::at(n, Failure::Kill) });
+        let merged = store.maintain(&Cancel::new());
+        std::mem::forget(store);
+        assert_loads(&open(&disk.process()), &blobs);
+        if merged.is_ok_and(|any| any) && segments(&disk) < segments(&made) && died > 0 {
+            break;
+        }
+        died += 1;
+    }
+    assert!(died > 5, "hardly any moment of a merge was struck");
+}
+
 /// Of a store that was closed while its index was merged no file is left that only another writer would clear away.
 #[test]
 fn a_merge_that_is_given_up_at_any_moment_leaves_nothing_behind() {
-    // Twenty segments become one; nine of seventeen each, with more than 32 MiB of small packs, one with a pack of its own.
     for (commits, len) in [(20, 900), (9 * 17, 250_000)] {
-        let made = SimDisk::new();
-        let store = open(&made);
-        let blobs: Vec<_> = (0..commits).map(|i| noise(i, len)).collect();
-        for (at, blob) in blobs.iter().enumerate() {
-            save(&store, std::slice::from_ref(blob));
-            if commits > 20 && at % 17 == 16 && at + 1 < blobs.len() {
-                store.maintain(&Cancel::new()).unwrap();
-            }
-        }
-        drop(store);
+        let (made, blobs) = crowded(commits, len);
         let given_up = |strike: u64| {
             let disk = made.crash(0);
             let store = open(&disk);

@@ -120,3 +120,26 @@ fn a_check_of_what_is_there_does_not_borrow_what_nobody_has_committed() {
     drop(lender);
     sound(&disk, &same()[..1]);
 }
+
+#[test]
+fn a_writer_that_begins_at_any_moment_of_a_commit_takes_nothing_from_it() {
+    for strike in 0.. {
+        let disk = SimDisk::memory();
+        let first = open(&disk.process());
+        save(&first, &[noise(0, 100)]);
+        let (begun, other) = (Cancel::new(), disk.process());
+        let told = begun.clone();
+        disk.meanwhile(strike, move || {
+            told.cancel();
+            save(&open(&other), &[noise(9, 100)]);
+        });
+        let blobs = [noise(1, 700_000), noise(2, 100)];
+        save(&first, &blobs);
+        assert_loads(&open(&disk.process()), &blobs);
+        assert_eq!(verify(&open(&disk.process())).findings, vec![], "a writer that began before operation {strike}");
+        if !begun.is_cancelled() {
+            assert!(strike > 10, "hardly any moment of a commit was struck");
+            break;
+        }
+    }
+}

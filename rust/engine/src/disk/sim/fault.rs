@@ -142,6 +142,12 @@ impl Control {
         number
     }
 
+    /// What is to be done before the next operation.
+    pub(super) fn due(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
+        let number = self.number;
+        self.meanwhile.take_if(|meanwhile| meanwhile.after <= number).map(|meanwhile| meanwhile.what)
+    }
+
     pub(super) fn count(&self, op: Option<Op>) -> u64 {
         op.map_or(self.number, |op| self.counts.get(op as usize).copied().unwrap_or(0))
     }
@@ -162,9 +168,6 @@ impl Control {
         }
         let number = self.number;
         self.number = number.saturating_add(1);
-        if let Some(Meanwhile { what, .. }) = self.meanwhile.take_if(|meanwhile| meanwhile.after <= number) {
-            what();
-        }
         if let Some(count) = self.counts.get_mut(op as usize) {
             *count = count.saturating_add(1);
         }
