@@ -156,6 +156,18 @@ async def test_a_cancelled_save_is_acknowledged_or_invisible(folder: Path, way: 
         assert (await store.verify()).unlisted_packs == 0
 
 
+async def test_no_thread_reads_what_is_saved_when_the_cancelled_save_of_it_has_returned(
+    folder: Path, tmp_path: Path, way: Any
+) -> None:
+    large = os.urandom(1 << 20) * 200  # takes several times as long as is waited
+    (tmp_path / "large").write_bytes(large)
+    async with packhouse.open(folder) as store:
+        await store.save_blobs([b"warm"])
+        for source in (large, tmp_path / "large"):
+            assert await way(0.02, lambda source=source: store.save_blobs([source])) is None
+            assert busy_threads() == 0
+
+
 async def test_a_cancelled_small_save_is_acknowledged_or_invisible(folder: Path, way: Any) -> None:
     async with packhouse.open(folder) as store:
         seconds = await measure(lambda: store.save_blobs([os.urandom(1_000)]))

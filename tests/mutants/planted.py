@@ -34,7 +34,7 @@ def _mutant(name: str, what: str, *hunts: Hunt) -> Mutant:
 
 _DAMAGE = "tests/metaflow/test_damage.py"
 _FILES = "tests/metaflow/test_packed_files.py"
-_CANCELLED = "tests/blobs/test_cancellation.py::test_a_cancelled_tree_leaves_nothing_open_and_nothing_running"
+_CANCELLED = "tests/blobs/test_cancellation.py"
 _TASKS = "tests/tasks/test_datastores.py"
 
 ALL = (
@@ -66,7 +66,7 @@ ALL = (
     _mutant(
         "cleanup-on-exception-only",
         "a batch is withdrawn after errors, not after cancellations",
-        Hunt(tests=_CANCELLED),
+        Hunt(tests=f"{_CANCELLED}::test_no_thread_reads_what_is_saved_when_the_cancelled_save_of_it_has_returned"),
     ),
     _mutant("stream-gathered", "a stream is gathered in memory", Hunt("memory", 256)),
     _mutant("loop-blocked", "work is done on the event loop", Hunt("gap", 16)),

@@ -10,6 +10,7 @@ import anyio
 import anyio.to_thread
 
 import packhouse
+from packhouse.blobs.jobs import Job
 from packhouse.blobs.session import Session
 from packhouse.tasks import files
 from packhouse.tasks.files import TaskFiles
@@ -26,14 +27,24 @@ def _cancelled_is_committed() -> None:
 
 
 def _cleanup_on_exception_only() -> None:
-    """What a cancelled caller had on its way stays: cancellations are no `Exception`."""
+    """What a cancelled caller had on its way stays, and its thread goes on: cancellations are no `Exception`."""
     withdraw = Session.withdraw
+
+    async def result(self: Job[Any]) -> Any:
+        try:
+            await self.ended.wait()
+        except Exception:
+            self.stop()
+            await self.wait_out()
+            raise
+        return self.outcome()
 
     async def withdraw_after_errors(self: Session) -> None:
         if isinstance(sys.exception(), Exception):
             await withdraw(self)
 
     Session.withdraw = withdraw_after_errors  # type: ignore[method-assign]  # a bug is planted
+    Job.result = result  # type: ignore[method-assign]  # as above
 
 
 def _stream_gathered() -> None:
