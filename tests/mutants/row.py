@@ -15,7 +15,7 @@ def run(name: str, *, rounds: int, seed: int = 20, only: frozenset[str] = frozen
     del seed
     outcome = Outcome(20)
     if rounds < 0:
-        outcome.not_run = "it takes half an hour: `make mutants`, or FULL=1"
+        outcome.not_run = "it takes a quarter of an hour: `make mutants`, or FULL=1"
         return outcome
     outcome.not_run = "bugs are planted in packhouse only" if name != "packhouse" else build.why_not()
     chosen = [mutant for mutant in ALL if not only or mutant.name in only][: rounds or None]
