@@ -44,9 +44,9 @@ class JobFailed(Exception):
 class Job:
     """A running job, seen from the parent."""
 
-    def __init__(self, pid: int, pidfd: int, pipe: int) -> None:
+    def __init__(self, pid: int, pipe: int) -> None:
         self.pid = pid
-        self._pidfd = pidfd
+        self._pidfd = os.pidfd_open(pid)
         self._pipe = pipe
         self._rest = b""
         self._eof = False
@@ -143,8 +143,7 @@ class Nest:
         ours, theirs = socket.socketpair()
         with theirs:
             socket.send_fds(self._socket, [json.dumps([name, arguments]).encode()], [theirs.fileno()])
-        pid, (pidfd,), _, _ = socket.recv_fds(self._socket, 64, 1)
-        job = Job(int(pid), pidfd, ours.detach())
+        job = Job(int(self._socket.recv(64)), ours.detach())
         try:
             yield job
         finally:
@@ -178,6 +177,7 @@ class Nest:
 
 def _child(name: str, arguments: list[Any], fd: int) -> None:
     report = Report(fd)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         module, function = name.split(":")
         report.line(result=getattr(importlib.import_module(module), function)(report, *arguments))
@@ -196,6 +196,7 @@ def _serve(fd: int) -> None:
             if module != "packhouse":
                 raise
             print(f"nest: {error}", file=sys.stderr)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     server = socket.socket(fileno=fd)
     while True:
         try:
@@ -210,12 +211,7 @@ def _serve(fd: int) -> None:
             name, arguments = json.loads(message)
             _child(name, arguments, fds[0])
         os.close(fds[0])
-        pidfd = os.pidfd_open(pid)  # it may have ended, and is ours to bury below
-        socket.send_fds(server, [str(pid).encode()], [pidfd])
-        os.close(pidfd)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+        server.send(str(pid).encode())
 
 
 if __name__ == "__main__":
