@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 _SMALL, _PART, _PACK = 256 << 10, 8 << 20, 256 << 20
 _READ = 8 << 20
-_OPENED = 2
-"""Small segments that a new handle reads: those of the rehearsal and of saving again."""
 
 
 def options_for(place: Place) -> BucketOptions:
@@ -86,9 +84,8 @@ class PackhouseBucket(BucketPeer):
         """Parts with what begins and ends each pack's upload, the segment, and the lists of a writer's first commit.
 
         Those are marks, damage notes and index before it, and marks after it. A load is a request for 8 MiB, or for
-        each blob that stands alone; for blobs of one chunk a list and small segments come first.
+        each blob that stands alone.
         """
         total = count * size
         parts = 0 if total <= _SMALL else math.ceil(total / _PART) + 2 * math.ceil(total / _PACK)
-        opened = 1 + _OPENED if size <= _SMALL else 0
-        return {"save": parts + 1 + 4, "load": opened + math.ceil(total / _READ), "part": opened + part}
+        return {"save": parts + 1 + 4, "load": math.ceil(total / _READ), "part": part}

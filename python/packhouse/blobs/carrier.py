@@ -59,10 +59,14 @@ class Carrier:
         self._portal = portal
         self._skew = 0.0
 
-    def read(self, name: str, start: int, length: int) -> tuple[memoryview, int]:
-        """Return a range, and the size of the whole object."""
-        found = self._ask(lambda: self._store.get(name, start=start, length=length))
-        return found.data, found.info.size
+    def read(self, name: str, start: int, into: Buffer) -> int:
+        """Fill a buffer from there on; return the size of the whole object.
+
+        A read that is given up may write to the buffer after this has raised, while it lets go of it.
+        """
+        view = memoryview(into)
+        found = self._ask(lambda: self._store.get(name, start=start, length=len(view), into=view))
+        return found.info.size
 
     def put(self, name: str, body: bytes) -> None:
         """Write an object."""

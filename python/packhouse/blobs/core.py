@@ -27,6 +27,8 @@ class Core:
     jobs: Jobs
     committer: Committer
     budget: int
+    fetches: int
+    """Groups of blobs that one load fetches at once, within the budget."""
     sessions: set[Session] = field(default_factory=set)
     documents: _engine.Names | None = None
     changing: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_CHANGES))

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Handle", "reopened"]
 
-_REQUESTS = 16
+_REQUESTS = 32
 """Threads over a bucket: each of them waits for a request of its own."""
+_FETCHES, _FAR_FETCHES = 2, 6
+"""Groups that a load fetches at once: here one is read while one is handed out, of a bucket most are on their way."""
 
 
 class Handle:
@@ -116,7 +118,8 @@ class Handle:
             await tasks.__aexit__(None, None, None)
             raise
         self._tasks = tasks
-        self._core = Core(engine, jobs, committer, self._options.budget)
+        fetches = _FAR_FETCHES if self._location.remote else _FETCHES
+        self._core = Core(engine, jobs, committer, self._options.budget, fetches)
         return self
 
     async def __aexit__(

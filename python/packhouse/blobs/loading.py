@@ -33,7 +33,6 @@ Missing: TypeAlias = Literal["raise", "skip"]
 """What to do with a key that no blob has."""
 
 _LOCATED_AT_ONCE = 2048
-_FETCHES = 2
 _GROUP_BYTES = 8 << 20
 _SLICE_SECONDS = 0.002
 
@@ -167,7 +166,7 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
             self._take_located()
             self._take_fetched()
             self._begin_fetches()
-            if self._locating is None and sum(isinstance(plan, _Plan) for plan in self._plans) < _FETCHES:
+            if self._locating is None and sum(isinstance(plan, _Plan) for plan in self._plans) < self._core.fetches:
                 self._begin_locating()
         except BaseException as error:  # noqa: BLE001 - raised where the consumer stands
             self._ready.append(_Group([error], 0))
@@ -217,7 +216,7 @@ class LoadedBlobs(AsyncIterator[LoadedBlob]):
                     self._ready.append(_Group([plan], 0))
                     self._plans.clear()
                 return
-            if len(self._fetching) >= _FETCHES:
+            if len(self._fetching) >= self._core.fetches:
                 return
             if self._held and self._held + plan.size > self._core.budget:
                 return

@@ -7,7 +7,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::detach::{self, give_way};
+use crate::detach::give_way;
 use crate::errors;
 
 /// Bytes that are copied while holding the GIL before others get a turn: about a quarter of a millisecond.
@@ -73,24 +73,6 @@ impl View {
             }
         }
         Ok(copied)
-    }
-
-    /// Copy all of it into memory that is as long, while others have the GIL. Nobody may be writing to it.
-    pub(crate) fn copy_into(&self, py: Python<'_>, out: &mut [u8]) -> PyResult<()> {
-        if out.len() != self.len() {
-            return Err(errors::internal(py, "a buffer has another length than was asked for"));
-        }
-        if out.is_empty() {
-            return Ok(());
-        }
-        // SAFETY: the buffer is `len` bytes long and stays in place while it is held; the caller promises that nobody writes to it.
-        let bytes = unsafe { std::slice::from_raw_parts(self.raw.buf.cast::<u8>().cast_const(), out.len()) };
-        if out.len() < COPY {
-            out.copy_from_slice(bytes);
-        } else {
-            detach::copy(py, bytes, out);
-        }
-        Ok(())
     }
 
     /// The first `len` bytes, to be written to while the GIL is released.

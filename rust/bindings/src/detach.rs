@@ -29,11 +29,6 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T>
     }
 }
 
-/// Copy while others have the GIL: fresh memory costs a fault for each page.
-pub(crate) fn copy(py: Python<'_>, from: &[u8], to: &mut [u8]) {
-    py.detach(|| to.copy_from_slice(from));
-}
-
 /// Let another thread have the GIL. Releasing alone does not do: whoever releases and asks again at once wins against a
 /// thread that has to wake up first.
 pub(crate) fn give_way(py: Python<'_>) {

@@ -1,27 +1,32 @@
 //! Objects that Python carries. Called from the engine's threads, which hold no GIL; each call takes it, and waits in Python.
 
-use std::io;
 use std::sync::Arc;
+use std::{fmt, io};
 
 use packhouse_engine::Refusal;
-use packhouse_engine::disk::{Meta, Objects, Upload};
+use packhouse_engine::disk::{Bytes, Meta, Objects, Upload};
 use pyo3::exceptions::{PyEOFError, PyFileExistsError, PyFileNotFoundError, PyNotImplementedError, PyPermissionError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::buffers::View;
-use crate::part::Part;
+use crate::part::{Part, Spare};
 
 /// `packhouse.blobs.carrier.Carrier`, seen from the engine.
-#[derive(Debug)]
 pub(crate) struct Carrier {
     object: Arc<Py<PyAny>>,
     shown: String,
+    spare: Arc<Spare>,
+}
+
+impl fmt::Debug for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Carrier").field("shown", &self.shown).finish_non_exhaustive()
+    }
 }
 
 impl Carrier {
     pub(crate) fn new(object: Py<PyAny>, shown: String) -> Self {
-        Self { object: Arc::new(object), shown }
+        Self { object: Arc::new(object), shown, spare: Arc::default() }
     }
 
     fn call<T>(&self, work: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> io::Result<T> {
@@ -87,13 +92,10 @@ impl Objects for Carrier {
         self.shown.clone()
     }
 
-    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<u64> {
-        self.call(|carrier| {
-            let read = carrier.call_method1("read", (name, offset, into.len()))?;
-            let (found, len): (Bound<'_, PyAny>, u64) = read.extract()?;
-            View::new(&found, false)?.copy_into(carrier.py(), into)?; // what has come is written to no more
-            Ok(len)
-        })
+    fn read(&self, name: &str, offset: u64, len: usize) -> io::Result<(Bytes, u64)> {
+        let (room, coming) = Part::room(len, &self.spare)?;
+        let size = self.call(|carrier| carrier.call_method1("read", (name, offset, room))?.extract())?;
+        Ok((Box::new(coming.come()), size)) // a read that has ended writes no more
     }
 
     fn whole(&self, name: &str) -> io::Result<Option<(Vec<u8>, String)>> {
@@ -112,7 +114,7 @@ impl Objects for Carrier {
 
     fn upload(&self, name: &str) -> io::Result<Box<dyn Upload>> {
         let upload = self.call(|carrier| Ok(carrier.call_method1("upload", (name,))?.unbind()))?;
-        Ok(Box::new(OnTheWay { upload: Some(upload) }))
+        Ok(Box::new(OnTheWay { upload: Some(upload), spare: Arc::clone(&self.spare) }))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -134,9 +136,15 @@ impl Objects for Carrier {
     }
 }
 
-#[derive(Debug)]
 struct OnTheWay {
     upload: Option<Py<PyAny>>,
+    spare: Arc<Spare>,
+}
+
+impl fmt::Debug for OnTheWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnTheWay").field("upload", &self.upload).finish_non_exhaustive()
+    }
 }
 
 impl OnTheWay {
@@ -155,7 +163,7 @@ impl OnTheWay {
 
 impl Upload for OnTheWay {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.call("write", Some(Part::copy_of(bytes)?))
+        self.call("write", Some(Part::copy_of(bytes, &self.spare)?))
     }
 
     fn finish(mut self: Box<Self>) -> io::Result<()> {

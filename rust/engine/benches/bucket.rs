@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use packhouse_engine::cancel::Cancel;
 use packhouse_engine::digest::{self, Digest};
-use packhouse_engine::disk::{BucketDisk, Meta, Objects, Upload};
+use packhouse_engine::disk::{BucketDisk, Bytes, Meta, Objects, Upload};
 use packhouse_engine::format::contents::SegmentContents;
 use packhouse_engine::format::{Entry, FrameKind, PackRow, Settings};
 use packhouse_engine::store::{BatchOptions, OpenOptions, Store};
@@ -60,11 +60,12 @@ impl Objects for Folder {
     fn describe(&self) -> String {
         self.root.display().to_string()
     }
-    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<u64> {
-        self.count("GET", name, into.len());
+    fn read(&self, name: &str, offset: u64, len: usize) -> io::Result<(Bytes, u64)> {
+        self.count("GET", name, len);
         let file = self.open(name)?;
-        file.read_exact_at(into, offset)?;
-        Ok(file.metadata()?.len())
+        let mut bytes = vec![0; len];
+        file.read_exact_at(&mut bytes, offset)?;
+        Ok((Box::new(bytes), file.metadata()?.len()))
     }
     fn whole(&self, name: &str) -> io::Result<Option<(Vec<u8>, String)>> {
         let found = fs::read(self.root.join(name)).ok();

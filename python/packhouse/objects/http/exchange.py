@@ -111,11 +111,9 @@ class Exchange:
     async def read_into(self, target: memoryview) -> None:
         """Fill the target, which is as long as the body, to the end."""
         done = self._take_ahead(target)
-        while done < len(target):
-            count = await self.wire.read_into(target[done:])
-            if not count:
-                raise h11.RemoteProtocolError(f"the body ended after {done} of {len(target)} bytes")
-            done += count
+        done += await self.wire.fill(target[done:])
+        if done < len(target):
+            raise h11.RemoteProtocolError(f"the body ended after {done} of {len(target)} bytes")
         self._left = 0
 
     async def read_piece(self) -> bytes:

@@ -1,7 +1,8 @@
 """One connection's bytes: a non-blocking socket, plain or with TLS in memory.
 
-Only `anyio.wait_readable` and `wait_writable` are asked of the loop. TLS runs over memory buffers, so that one read of
-the socket brings many records; Python hands out 16 KiB of plain text a call in any case.
+Of the loop `anyio.wait_readable` and `wait_writable` are asked, and a worker thread for what is long and needs nothing
+but to be copied. TLS runs over memory buffers, so that one read of the socket brings many records; Python hands out
+16 KiB of plain text a call in any case.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ import socket
 import ssl
 from abc import ABC, abstractmethod
 from collections import deque
+from contextlib import suppress
 from typing import Literal, TypeAlias
 
 import anyio
 import anyio.lowlevel
+from anyio import to_thread
 
 __all__ = ["Glance", "PlainWire", "TlsWire", "Wire"]
 
@@ -22,6 +25,8 @@ Glance: TypeAlias = Literal["silent", "speaks", "closed"]
 _AT_ONCE = 1 << 20
 _RAW = 512 << 10
 """Bytes of a read of the socket under TLS: docs/decisions/011."""
+_BY_THREAD = 512 << 10
+"""Bytes from which on a thread receives what is left: the loop would copy them, and be woken for every piece."""
 _BUFFERS_AT_ONCE = 64
 _LOOK_UP = 0.25
 """Seconds after which a sender that cannot go on looks whether the peer has answered already."""
@@ -41,6 +46,13 @@ class Wire(ABC):
     @abstractmethod
     async def read_into(self, target: memoryview) -> int:
         """Read at least one byte, as many as are there; 0 at the end."""
+
+    async def fill(self, target: memoryview) -> int:
+        """Read until the target is full; fewer bytes at the end only."""
+        done = 0
+        while done < len(target) and (count := await self.read_into(target[done:])):
+            done += count
+        return done
 
     @abstractmethod
     def glance(self) -> Glance:
@@ -84,6 +96,32 @@ class PlainWire(Wire):
                 return self.raw.recv_into(some)
             except BlockingIOError:
                 await anyio.wait_readable(self.raw)
+
+    async def fill(self, target: memoryview) -> int:
+        if len(target) < _BY_THREAD:
+            return await super().fill(target)
+        ended = anyio.Event()
+        outcome: int | OSError = 0
+
+        async def receive() -> None:
+            nonlocal outcome
+            try:
+                outcome = await to_thread.run_sync(_receive_all, self.raw, target, limiter=anyio.CapacityLimiter(1))
+            except RuntimeError as error:  # the system has no more threads
+                outcome = OSError(errno.EAGAIN, str(error))
+            ended.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(receive)
+            try:
+                await ended.wait()
+            except BaseException:
+                with suppress(OSError):
+                    self.raw.shutdown(socket.SHUT_RDWR)  # ends the thread's call, which the group waits for
+                raise
+        if isinstance(outcome, OSError):
+            raise outcome
+        return outcome
 
     def glance(self) -> Glance:
         try:
@@ -202,6 +240,22 @@ class TlsWire(Wire):
             return "silent"
         self._ahead = bytes(piece[:count])
         return "speaks" if count else "closed"
+
+
+def _receive_all(raw: socket.socket, target: memoryview) -> int | OSError:
+    """Fill the target by one system call, as a rule: the kernel copies what comes, and nobody is woken meanwhile."""
+    done = 0
+    try:
+        raw.setblocking(True)
+        while done < len(target):
+            count = raw.recv_into(target[done:], 0, socket.MSG_WAITALL)
+            if not count:
+                break
+            done += count
+        raw.setblocking(False)
+    except OSError as error:
+        return error
+    return done
 
 
 def _take(queue: deque[memoryview], count: int) -> None:

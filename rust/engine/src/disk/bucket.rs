@@ -13,7 +13,7 @@ use std::io::{self, IoSliceMut};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use self::staging::{BucketFile, Spare};
-use super::{BlockCache, Disk, Entry, File, Lock, Meta, Parked, Reach, Staged};
+use super::{BlockCache, Bytes, Disk, Entry, File, Lock, Meta, Parked, Reach, Staged};
 use crate::format::Envelope;
 use crate::format::envelope::MAX_NAME;
 use crate::names::encoding;
@@ -27,9 +27,9 @@ const GLIMPSE: usize = 100;
 pub trait Objects: Send + Sync + Debug {
     /// What to call it in messages.
     fn describe(&self) -> String;
-    /// Fill `into` from `offset`, and tell the length of the whole object; `NotFound` when there is no such object, `UnexpectedEof`
-    /// when it ends before.
-    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<u64>;
+    /// Read `len` bytes from `offset`, and tell the length of the whole object; `NotFound` when there is no such object,
+    /// `UnexpectedEof` when it ends before.
+    fn read(&self, name: &str, offset: u64, len: usize) -> io::Result<(Bytes, u64)>;
     /// A small object at one moment; `None` when there is none.
     fn whole(&self, name: &str) -> io::Result<Option<(Vec<u8>, String)>>;
     /// Write an object, in place of what has its name.
@@ -282,26 +282,35 @@ impl Object {
         Self { objects, name: name.to_owned(), expected, told: OnceLock::new(), written: Mutex::new(written) }
     }
 
-    /// Fill `into`; how many bytes of it there are. An object of another length than it must have has none.
-    fn fetch(&self, offset: u64, into: &mut [u8]) -> io::Result<usize> {
+    /// As many of these bytes as there are. An object of another length than it must have has none.
+    fn fetch(&self, offset: u64, wanted: usize) -> io::Result<Bytes> {
         let count = match self.expected.or_else(|| self.told.get().copied()) {
-            Some(len) => into.len().min(usize::try_from(len.saturating_sub(offset)).unwrap_or(usize::MAX)),
-            None => into.len(),
+            Some(len) => wanted.min(usize::try_from(len.saturating_sub(offset)).unwrap_or(usize::MAX)),
+            None => wanted,
         };
-        let Some(target) = into.get_mut(..count).filter(|target| !target.is_empty()) else { return Ok(0) };
-        match self.objects.read(&self.name, offset, target) {
-            Ok(len) if self.expected.is_some_and(|expected| expected != len) => Ok(0),
-            Ok(len) => {
+        if count == 0 {
+            return Ok(Box::new([]));
+        }
+        match self.objects.read(&self.name, offset, count) {
+            Ok((_, len)) if self.expected.is_some_and(|expected| expected != len) => Ok(Box::new([])),
+            Ok((bytes, len)) => {
                 let _ = self.told.set(len);
-                Ok(count)
+                Ok(bytes)
             }
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.expected.is_some() => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.expected.is_some() => Ok(Box::new([])),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && self.told.get().is_none() => {
                 self.len()?;
-                self.fetch(offset, into)
+                self.fetch(offset, wanted)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// All its bytes from there on, if this process has them still: only once.
+    fn take_written(&self, offset: u64) -> Option<Vec<u8>> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        written.drain(..usize::try_from(offset).unwrap_or(usize::MAX).min(written.len()));
+        Some(written)
     }
 }
 
@@ -333,17 +342,18 @@ impl File for Moment {
 
 impl File for Object {
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
-        if let Some(written) = self.written.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let at = usize::try_from(offset).unwrap_or(usize::MAX).min(written.len());
-            return Ok(scatter(written.get(at..).unwrap_or_default(), buffers));
-        }
-        if let [one] = buffers {
-            return self.fetch(offset, one);
-        }
         let wanted = buffers.iter().fold(0_usize, |sum, buffer| sum.saturating_add(buffer.len()));
-        let mut whole = vec![0; wanted];
-        let count = self.fetch(offset, &mut whole)?;
-        Ok(scatter(whole.get(..count).unwrap_or_default(), buffers))
+        Ok(scatter((*self.read(offset, wanted)?).as_ref(), buffers))
+    }
+
+    fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        match self.take_written(offset) {
+            Some(mut written) => {
+                written.truncate(len);
+                Ok(Box::new(written))
+            }
+            None => self.fetch(offset, len),
+        }
     }
 
     fn len(&self) -> io::Result<u64> {

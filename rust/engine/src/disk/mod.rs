@@ -147,10 +147,21 @@ fn system_ms() -> i64 {
     since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// Bytes that were read, wherever they are held.
+pub type Bytes = Box<dyn AsRef<[u8]> + Send + Sync>;
+
 /// A file that can be read at any place by many threads.
 pub trait File: Send + Sync + Debug {
     /// Read into `buffers` one after the other from `offset`; returns the bytes read, fewer at the file's end only.
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize>;
+    /// Read so many bytes from `offset`, fewer at the file's end only, into memory of the disk's own choice: a copy less, where they
+    /// come from somewhere else.
+    fn read(&self, offset: u64, len: usize) -> io::Result<Bytes> {
+        let mut bytes = vec![0; len];
+        let count = self.read_at(&mut [IoSliceMut::new(&mut bytes)], offset)?;
+        bytes.truncate(count);
+        Ok(Box::new(bytes))
+    }
     /// The length now.
     fn len(&self) -> io::Result<u64>;
     /// Make the bytes durable that whoever wrote them may have left in memory.

@@ -3,14 +3,12 @@
 //! Where each look at the index is a request, a blob then costs the requests of its bytes and no other: neither its recipe nor the index
 //! is read. What fails in any way is looked up.
 
-use std::io::IoSliceMut;
-
 use super::frames::gone;
 use super::stage::SMALL_LIMIT;
 use super::{Inner, internal, pipeline};
 use crate::cancel::Cancel;
 use crate::digest::{self, Digest};
-use crate::disk::Reach;
+use crate::disk::{Bytes, Reach};
 use crate::error::At;
 use crate::format::frame::{FRAME_HEADER, FrameHeader, FrameKind};
 use crate::format::locator::{Locator, Run};
@@ -44,13 +42,13 @@ impl ByRuns {
         fits.then(|| Self { runs: locator.runs.clone() })
     }
 
-    /// Whether all of it is in packs that are files of their own.
-    pub(crate) fn is_in_packs(&self) -> bool {
-        self.runs.iter().all(|run| is_in_a_pack(run.offset.saturating_add(run.len)))
+    /// The pack of each run, and where the run ends in it.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (Id, u64)> {
+        self.runs.iter().map(|run| (run.pack, run.offset.saturating_add(run.len)))
     }
 }
 
-/// Whether what ends there in its pack is in one that is a file of its own: it is found without a view of the index.
+/// Whether a pack that goes so far is a file of its own: it is found without a view of the index.
 pub(crate) fn is_in_a_pack(end: u64) -> bool {
     end > HEAD
 }
@@ -113,7 +111,8 @@ impl Inner {
             let (span, bytes) = spans.iter().zip(&read).find(|(span, _)| holds(span)).ok_or_else(internal)?;
             let at = usize::try_from(run.offset.saturating_sub(span.start)).map_err(|_| internal())?;
             let len = usize::try_from(run.len).map_err(|_| internal())?;
-            let rest = bytes.as_ref().map_err(Clone::clone)?.get(at..).unwrap_or_default();
+            let bytes: &[u8] = (**bytes.as_ref().map_err(Clone::clone)?).as_ref();
+            let rest = bytes.get(at..).unwrap_or_default();
             rest.get(..len).ok_or_else(internal)
         };
         let mut failed = Vec::new();
@@ -128,12 +127,11 @@ impl Inner {
         failed
     }
 
-    fn read_span(&self, snapshot: &Snapshot, span: &Span) -> Result<Vec<u8>> {
+    fn read_span(&self, snapshot: &Snapshot, span: &Span) -> Result<Bytes> {
         let file = self.packs.open(self, snapshot, &span.pack)?.ok_or_else(|| gone(&span.pack))?;
-        let mut bytes = vec![0; usize::try_from(span.end.saturating_sub(span.start)).map_err(|_| internal())?];
-        let read =
-            file.read_at(&mut [IoSliceMut::new(&mut bytes)], span.start).at("read pack", &span.pack.to_string())?;
-        if read == bytes.len() {
+        let len = usize::try_from(span.end.saturating_sub(span.start)).map_err(|_| internal())?;
+        let bytes = file.read(span.start, len).at("read pack", &span.pack.to_string())?;
+        if (*bytes).as_ref().len() == len {
             return Ok(bytes);
         }
         Err(Error::corrupt("truncated", format!("read pack {} at {}: it ends before the blob", span.pack, span.start)))

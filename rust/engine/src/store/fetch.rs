@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::by_runs::Whole;
+use super::by_runs::{Whole, is_in_a_pack};
 use super::frames::{Job, Task, plan};
 use super::locate::{Located, Piece, What};
 use super::pipeline::{self, hash_large, lock};
@@ -13,7 +13,8 @@ use crate::digest::Digest;
 use crate::format::blob::BlobEntry;
 use crate::format::entry::Entry;
 use crate::format::frame::FrameKind;
-use crate::index::by_digest::ByDigest;
+use crate::id::Id;
+use crate::index::by_digest::{ByDigest, DigestSet};
 use crate::index::levels::Snapshot;
 use crate::mutant::planted;
 use crate::{Error, Kind, Result};
@@ -23,11 +24,7 @@ impl Store {
     /// of that buffer mean nothing.
     pub fn fetch(&self, located: &[&Located], outs: &mut [&mut [u8]], cancel: &Cancel) -> Vec<Result<()>> {
         let inner = &self.inner;
-        let listed = if inner.disk.reach().far && located.iter().all(|found| found.needs_no_index()) {
-            Ok(inner.levels.listed())
-        } else {
-            inner.levels.snapshot()
-        };
+        let listed = if inner.need_no_index(located) { Ok(inner.levels.listed()) } else { inner.levels.snapshot() };
         let snapshot = match listed {
             Ok(snapshot) => snapshot,
             Err(error) => return located.iter().map(|_| Err(error.clone())).collect(),
@@ -110,6 +107,18 @@ fn copy_overlap(out: &mut [u8], start: u64, at: u64, bytes: &[u8]) -> Result<()>
 }
 
 impl Inner {
+    /// Whether all of them are read by their locators alone, where each look at the index is a request: a pack is a file of its own if
+    /// any of them stands far behind its beginning, or one was read so before.
+    fn need_no_index(&self, located: &[&Located]) -> bool {
+        if !self.disk.reach().far {
+            return false;
+        }
+        let Some(places) = located.iter().map(|found| found.places()).collect::<Option<Vec<_>>>() else { return false };
+        let places = places.concat();
+        let files: DigestSet<Id> = places.iter().filter(|(_, end)| is_in_a_pack(*end)).map(|(pack, _)| *pack).collect();
+        places.iter().all(|(pack, _)| files.contains(pack) || self.packs.is_open(pack))
+    }
+
     /// Everything at once, each chunk by the first entry that names it.
     fn first_try(
         &self,

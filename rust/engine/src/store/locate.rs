@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::by_runs::{ByRuns, is_in_a_pack};
+use super::by_runs::ByRuns;
 use super::frames::{Job, plan};
 use super::{Inner, Store, pipeline};
 use crate::cancel::Cancel;
@@ -12,6 +12,7 @@ use crate::format::entry::Entry;
 use crate::format::frame::{FRAME_HEADER, FrameKind};
 use crate::format::locator::Locator;
 use crate::format::node::Node;
+use crate::id::Id;
 use crate::index::by_digest::ByDigest;
 use crate::index::levels::Snapshot;
 use crate::{Error, Result};
@@ -47,12 +48,12 @@ impl Located {
         self.key
     }
 
-    /// Whether it can be read without a view of the index.
-    pub(crate) fn needs_no_index(&self) -> bool {
+    /// The packs that its locator names, each with the end of what is wanted of it; `None` where the index has been asked, or must be.
+    pub(crate) fn places(&self) -> Option<Vec<(Id, u64)>> {
         match &self.what {
-            What::Hint(entry) => is_in_a_pack(entry.end()),
-            What::Runs(runs) => runs.is_in_packs(),
-            What::Chunk(_) | What::Large(_) => false,
+            What::Hint(entry) => Some(vec![(entry.pack, entry.end())]),
+            What::Runs(runs) => Some(runs.places().collect()),
+            What::Chunk(_) | What::Large(_) => None,
         }
     }
 }

@@ -58,6 +58,11 @@ impl Packs {
         Ok(Some(file))
     }
 
+    /// Whether its own file is open.
+    pub(crate) fn is_open(&self, id: &Id) -> bool {
+        lock(&self.open).contains_key(id)
+    }
+
     /// Forget what is open, after a pack was found damaged or gone.
     pub(crate) fn forget(&self, id: &Id) {
         lock(&self.open).remove(id);

@@ -26,12 +26,12 @@ impl Objects for Memory {
     fn describe(&self) -> String {
         "memory".to_owned()
     }
-    fn read(&self, name: &str, offset: u64, into: &mut [u8]) -> io::Result<u64> {
+    fn read(&self, name: &str, offset: u64, len: usize) -> io::Result<(Bytes, u64)> {
         let objects = self.objects.lock().unwrap();
         let start = usize::try_from(offset).unwrap();
         let object = objects.get(name).ok_or(io::ErrorKind::NotFound)?;
-        into.copy_from_slice(object.get(start..start + into.len()).ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(object.len() as u64)
+        let found = object.get(start..start + len).ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok((Box::new(found.to_vec()), object.len() as u64))
     }
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.objects.lock().unwrap().insert(name.to_owned(), bytes.to_vec());
