@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from packhouse.compat.metaflow.verify import verify_datastore
-from tests.metaflow.worlds import EVERYTHING, World, oldest, stock
+from tests.metaflow.worlds import EVERYTHING, HUNDRED, World, lean, oldest, stock
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -55,42 +56,60 @@ def test_a_stock_client_reads_every_artifact(tmp_path: Path, drop_in: bool) -> N
 @pytest.mark.parametrize(
     "first",
     [
-        pytest.param(True, id="on, joined by stock"),
-        pytest.param(False, id="off, joined by the drop-in", marks=pytest.mark.torture),
+        pytest.param(True, id="on, joined again by stock"),
+        pytest.param(False, id="off, joined again by the drop-in"),
     ],
 )
-def test_a_foreach_of_a_hundred_tasks_is_joined_by_the_other_writer(tmp_path: Path, first: bool) -> None:
-    # A hundred once: each task is a process that imports Metaflow for half a second. Other fan-outs are of two or four.
-    workers = ("--max-workers", "4", "--max-num-splits", "200")
-    world = World(tmp_path, drop_in=first, extra={"WIDE_BREAK": "1"})
-    assert "broken on request" in world.flow("wide", "run", *workers, fails=True)
-    (stock(tmp_path) if first else World(tmp_path)).flow("wide", "resume", *workers)
+def test_a_foreach_of_a_hundred_tasks_ends_well_and_is_joined_again_by_the_other_writer(
+    tmp_path: Path, first: bool
+) -> None:
+    # One hundred processes for both: it runs to its end, is resumed at its join, breaks there, and the other ends it.
+    world = lean(World(tmp_path, drop_in=first))
+    world.flow("wide", "run", *HUNDRED)
+    _check(tmp_path, "Wide", 103)
+    broken = replace(world, extra={"WIDE_BREAK": "1"})
+    assert "broken on request" in broken.flow("wide", "resume", "join", *HUNDRED, fails=True)
+    (stock(tmp_path) if first else World(tmp_path)).flow("wide", "resume", *HUNDRED)
     seen = World(tmp_path).ask(EVERYTHING % "Wide")
     assert seen == stock(tmp_path).ask(EVERYTHING % "Wide")
-    assert [task["successful"] for task in seen.values()].count(True) == 101 + 103
+    assert [task["successful"] for task in seen.values()].count(True) == 103 + 101 + 103
     assert verify_datastore(str(tmp_path)).hurt == []
 
 
+def _off(folder: Path) -> World:
+    return World(folder, drop_in=False)
+
+
+def _oldest_off(folder: Path) -> World:
+    return oldest(folder, drop_in=False)
+
+
 @pytest.mark.parametrize(
-    "first",
+    ("first", "second"),
     [
-        pytest.param(True, id="on, resumed by stock"),
-        pytest.param(False, id="off, resumed by the drop-in"),
+        pytest.param(World, stock, id="on, resumed by stock"),
+        pytest.param(_off, World, id="off, resumed by the drop-in"),
+        pytest.param(oldest, _oldest_off, id="on, resumed by stock, with the oldest Metaflow"),
+        pytest.param(_oldest_off, oldest, id="off, resumed by the drop-in, with the oldest Metaflow"),
     ],
 )
-def test_retries_catch_cards_files_and_a_resume_by_the_other_writer(tmp_path: Path, first: bool) -> None:
+def test_retries_catch_cards_files_and_a_resume_by_the_other_writer(
+    tmp_path: Path, first: Callable[[Path], World], second: Callable[[Path], World]
+) -> None:
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
-    world = World(tmp_path, drop_in=first, extra={"TROUBLED_TABLE": str(tmp_path / "table.csv")})
-    broken = replace(world, extra={**world.extra, "TROUBLED_BREAK": "1"})
+    extra = {"TROUBLED_TABLE": str(tmp_path / "table.csv")}
+    broken = replace(first(tmp_path), extra={**extra, "TROUBLED_BREAK": "1"})
     assert "broken on request" in broken.flow("troubled", fails=True)
-    other = replace(stock(tmp_path), extra=world.extra) if first else replace(world, drop_in=True)
-    other.flow("troubled", "resume")
+    replace(second(tmp_path), extra=extra).flow("troubled", "resume")
     _troubled_ended_well(tmp_path)
 
 
-def test_branches_retries_catch_cards_and_files_run_to_their_end_with_the_drop_in_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("drop_in", [True, False], ids=["on", "off"])
+def test_branches_retries_catch_cards_and_files_run_to_their_end_with_one_writer_alone(
+    tmp_path: Path, drop_in: bool
+) -> None:
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
-    World(tmp_path, extra={"TROUBLED_TABLE": str(tmp_path / "table.csv")}).flow("troubled")
+    World(tmp_path, drop_in=drop_in, extra={"TROUBLED_TABLE": str(tmp_path / "table.csv")}).flow("troubled")
     _troubled_ended_well(tmp_path)
 
 
@@ -114,3 +133,14 @@ def test_the_oldest_metaflow_that_is_supported_writes_what_the_newest_reads(tmp_
     _check(tmp_path, "Linear", 3)
     old.flow("linear", "resume", "middle")
     _check(tmp_path, "Linear", 6)
+
+
+@pytest.mark.parametrize("drop_in", [True, False], ids=["on", "off"])
+def test_a_foreach_of_a_hundred_tasks_of_the_oldest_metaflow_is_read_by_the_newest(
+    tmp_path: Path, drop_in: bool
+) -> None:
+    world = lean(oldest(tmp_path, drop_in=drop_in))
+    replace(world, extra={"WIDE_ANY_ORDER": "1"}).flow("wide", "run", *HUNDRED)
+    _check(tmp_path, "Wide", 103)
+    beside = list((tmp_path / ".metaflow/Wide/data").rglob("*_meta"))
+    assert bool(beside) != drop_in, "the drop-in keeps one file per key, stock two"

@@ -16,7 +16,7 @@ from metaflow.datastore.content_addressed_store import ContentAddressedStore
 import packhouse.sync
 from packhouse.compat.metaflow.packed.storage import PackhouseStorage
 from packhouse.sync.tasks import FlowDataStore
-from tests.metaflow.worlds import EVERYTHING, World, oldest, packed, stock
+from tests.metaflow.worlds import EVERYTHING, FLOWS, HUNDRED, World, lean, oldest, packed, stock
 
 pytestmark = pytest.mark.timeout(300)
 COMMAND = str(Path(sys.executable).with_name("packhouse"))
@@ -87,11 +87,10 @@ def test_a_foreach_and_a_second_run_that_adds_next_to_nothing(tmp_path: Path) ->
     assert _sound(tmp_path)
 
 
-@pytest.mark.torture
 def test_a_foreach_of_a_hundred_tasks_ends_well(tmp_path: Path) -> None:
-    world = packed(tmp_path)
-    world.flow("wide", "run", "--max-workers", "4", "--max-num-splits", "200")
-    assert len(world.ask(EVERYTHING % "Wide")) == 103
+    world = lean(packed(tmp_path))
+    world.flow("wide", "run", *HUNDRED)
+    assert [task["successful"] for task in world.ask(EVERYTHING % "Wide").values()] == [True] * 103
     assert _sound(tmp_path)
 
 
@@ -149,10 +148,7 @@ def test_packages_of_conda_stand_in_the_store_beside_everything_else(
     assert "conda/1" in _command("runs", "-s", str(root))
 
 
-# Each process imports Metaflow for half a second and more, so `make test` has one of the two modes.
-BOTH = pytest.mark.parametrize(
-    "kind", [pytest.param(World, id="drop-in", marks=pytest.mark.torture), pytest.param(packed, id="packhouse")]
-)
+BOTH = pytest.mark.parametrize("kind", [World, packed], ids=["drop-in", "packhouse"])
 
 
 @BOTH
@@ -160,6 +156,23 @@ def test_a_step_is_spun_on_the_artifacts_of_a_run(tmp_path: Path, kind: type[Wor
     world = kind(tmp_path)
     world.flow("linear", "run", "--size", "100000")
     assert "Task finished successfully" in world.flow("linear", "spin", "end")
+
+
+@BOTH
+def test_a_code_package_in_the_datastore_is_what_the_client_unpacks(tmp_path: Path, kind: type[World]) -> None:
+    """Remote steps fetch it from there; a local run keeps one only where Metaflow is told to."""
+    world = kind(tmp_path)
+    assert "linear.py" in world.flow("linear", "package", "list")
+    always = {**world.extra, "METAFLOW_FEAT_ALWAYS_UPLOAD_CODE_PACKAGE": "1"}
+    replace(world, extra=always).flow("linear", "run", "--size", "1000")
+    read = (
+        _HEAD
+        + "code = Flow('Linear').latest_run.code\nprint(json.dumps([code.flowspec.decode(), code.tarball.getnames()]))"
+    )
+    for reader in [world, *([stock(tmp_path)] if kind is World else [])]:
+        flowspec, names = reader.ask(read)
+        assert flowspec == (FLOWS / "linear.py").read_text()
+        assert any(name.endswith("linear.py") for name in names)
 
 
 @BOTH
@@ -177,7 +190,6 @@ def test_a_code_package_runs_where_packhouse_is_not_installed(tmp_path: Path, ki
     assert len(stock(unpacked).ask(EVERYTHING % "Linear")) == 3
 
 
-@pytest.mark.torture
 def test_the_oldest_metaflow_that_works_has_it_too(tmp_path: Path) -> None:
     world = packed(tmp_path)
     old = replace(oldest(tmp_path), extra=world.extra)
