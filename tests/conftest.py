@@ -15,7 +15,7 @@ import packhouse
 from tests.servers.running import NO_SERVER
 from tests.torture.outcome import LEFT_OUT
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "tests.cancelling"]
 
 # Metaflow is the oracle of many tests, as it is; those of tests/metaflow switch our drop-in on for themselves.
 os.environ["METAFLOW_PACKHOUSE"] = "0"

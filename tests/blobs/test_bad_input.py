@@ -15,7 +15,8 @@ from blake3 import blake3
 import packhouse
 import packhouse.files
 import packhouse.sync
-from tests.blobs.test_cancellation import busy_threads, descriptors, files_in
+from tests.blobs.test_cancellation import files_in
+from tests.cancelling import busy_threads, descriptors
 from tests.torture.faults import small_disk
 from tests.torture.places import scratch_folder
 

@@ -6,9 +6,7 @@ By anyio's scopes and by asyncio's own `task.cancel()`, `timeout` and `wait_for`
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,7 @@ import pytest
 from blake3 import blake3
 
 import packhouse
+from tests.cancelling import busy_threads, descriptors
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -27,35 +26,10 @@ def key_of(data: bytes) -> str:
     return blake3(data).hexdigest()
 
 
-def descriptors() -> int:
-    gc.collect()
-    return len(list(os.scandir("/proc/self/fd")))
-
-
 def files_in(folder: Path) -> set[str]:
     """Tell everything a save could leave behind, the store's own locks and settings left out."""
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     return {path for path in found if not path.startswith(("writers/", "locks/", "store.json"))}
-
-
-def busy_threads() -> int:
-    """Count worker threads that are inside a call of ours."""
-    frames = [frame for frame in map(_outermost, sys_frames()) if frame is not None]
-    return len(frames)
-
-
-def sys_frames() -> list[Any]:
-    import sys  # noqa: PLC0415 - beside its use
-
-    return [frame for ident, frame in sys._current_frames().items() if ident != threading.get_ident()]
-
-
-def _outermost(frame: Any) -> Any:
-    while frame is not None:
-        if "packhouse/blobs" in frame.f_code.co_filename:
-            return frame
-        frame = frame.f_back
-    return None
 
 
 class Delays:
@@ -71,59 +45,6 @@ class Delays:
     def __iter__(self) -> Iterator[float]:
         for step in range(self._steps):
             yield self._seconds * 1.3 * step / self._steps
-
-
-async def run_scope(delay: float, operation: Callable[[], Awaitable[Any]]) -> Any:
-    with anyio.move_on_after(delay):
-        return await operation()
-    return None
-
-
-async def run_cancel(delay: float, operation: Callable[[], Awaitable[Any]]) -> Any:
-    task: asyncio.Task[Any] = asyncio.ensure_future(operation())
-    await asyncio.sleep(delay)
-    task.cancel()
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return None
-
-
-async def run_cancel_often(delay: float, operation: Callable[[], Awaitable[Any]]) -> Any:
-    task: asyncio.Task[Any] = asyncio.ensure_future(operation())
-    await asyncio.sleep(delay)
-    while not task.done():
-        task.cancel()
-        await asyncio.sleep(0)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        return None
-
-
-async def run_timeout(delay: float, operation: Callable[[], Awaitable[Any]]) -> Any:
-    try:
-        async with asyncio.timeout(delay):
-            return await operation()
-    except TimeoutError:
-        return None
-
-
-async def run_wait_for(delay: float, operation: Callable[[], Awaitable[Any]]) -> Any:
-    try:
-        return await asyncio.wait_for(operation(), delay)
-    except TimeoutError:
-        return None
-
-
-WAYS = [run_scope, run_cancel, run_cancel_often, run_timeout, run_wait_for]
-
-
-@pytest.fixture(params=WAYS, ids=lambda way: way.__name__[4:])
-def way(request: pytest.FixtureRequest, anyio_backend: tuple[str, Any]) -> Any:
-    if anyio_backend[0] != "asyncio" and request.param is not run_scope:
-        pytest.skip("asyncio alone has it")
-    return request.param
 
 
 def a_batch() -> list[bytes]:

@@ -10,7 +10,7 @@ import pytest
 
 import packhouse
 import packhouse.blobs.jobs
-from tests.blobs.test_cancellation import busy_threads
+from tests.cancelling import busy_threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -75,6 +75,31 @@ def test_a_native_part_that_ends_the_process_is_not_loaded_where_it_is_switched_
     assert "packhouse-metaflow is switched off" in world.flow("linear", "--datastore", "packhouse", "run", fails=True)
 
 
+def test_metaflow_s_configuration_alone_keeps_packhouse_from_being_imported(tmp_path: Path) -> None:
+    (tmp_path / "broken" / "packhouse").mkdir(parents=True)
+    (tmp_path / "broken" / "packhouse" / "__init__.py").write_text("import os\nos._exit(86)")
+    (tmp_path / ".metaflow").mkdir()
+    environment = {**World(tmp_path).environment, "PYTHONPATH": str(tmp_path / "broken")}
+    del environment["METAFLOW_PACKHOUSE"]
+    ends = 86
+    for everywhere, here, code in (
+        ("0", None, 0),
+        ("1", "off", 0),
+        (None, "0", 0),
+        ("0", "1", ends),
+        (None, None, ends),
+    ):
+        for path, value in (("config.json", everywhere), (".metaflow/config.json", here)):
+            (tmp_path / path).write_text(json.dumps({} if value is None else {"METAFLOW_PACKHOUSE": value}))
+        command = [sys.executable, "-c", WHICH]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout.strip()) == (code, "" if code else "false"), (
+            everywhere,
+            here,
+            done.stderr,
+        )
+
+
 def _other_packhouse(folder: Path, *left_out: str) -> Path:
     """A copy of packhouse; where Python finds it."""
     here = Path(packhouse.__file__).parent

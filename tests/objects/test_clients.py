@@ -158,6 +158,27 @@ async def test_a_proxy_that_is_named_carries_what_is_sent(tmp_path: Path) -> Non
         assert asked == [f"127.0.0.1:{server.port}"]
 
 
+@pytest.mark.parametrize("way", ["environment", "option"])
+@pytest.mark.parametrize("plain_http", [False, True])
+async def test_plain_http_to_this_host_passes_a_proxy_by_unless_plain_http_is_asked_for(
+    way: str, plain_http: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with hostile(well) as server, hostile(well) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        chosen = {"trust_env": True} if way == "environment" else {"proxy": proxy.url}
+        for host in ("127.0.0.1", "localhost"):
+            options = replace(options_for(server), endpoint=f"http://{host}:{server.port}")
+            options = replace(options, http=replace(options.http, plain_http=plain_http, **chosen))
+            async with S3Objects("s3://bucket", options) as store:
+                await store.put(host, b"plain")
+        there, other = (proxy, server) if plain_http else (server, proxy)
+        assert len(there.requests) == 2
+        assert other.requests == []
+
+
 async def test_a_proxy_that_is_not_there_is_no_network_and_keeps_its_password(tmp_path: Path) -> None:
     authority = trustme.CA()
     with hostile(well, tls_of(authority, "127.0.0.1")) as server:

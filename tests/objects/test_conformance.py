@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 from packhouse.errors import InvalidInput, NameNotFound
 from packhouse.objects import LocalObjects, MemoryObjects, ObjectStore, conformance
-from packhouse.objects.contract import Fetched, ObjectInfo
+from packhouse.objects.contract import Fetched, ObjectInfo, Stream
 
 
 @pytest.mark.parametrize("check", conformance.CHECKS, ids=conformance.name_of)
@@ -65,3 +68,40 @@ async def test_a_link_in_the_folder_is_not_followed(tmp_path: Path) -> None:
         with pytest.raises((NameNotFound, InvalidInput)):
             await store.put("planted/new", b"x")
     assert [entry.name for entry in (tmp_path / "outside").iterdir()] == ["secret"]
+
+
+_KILLED = """
+import os, signal, sys
+import anyio
+from packhouse.objects import LocalObjects
+from packhouse.objects.contract import Stream
+
+async def pieces():
+    yield b"half of it"
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    async with LocalObjects(sys.argv[1]) as store:
+        await store.put("name", Stream(pieces()))
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_half_a_file_that_a_killed_process_left_goes_when_the_folder_is_opened_again(tmp_path: Path) -> None:
+    staged = tmp_path / "+local/staged"
+    assert (await anyio.run_process([sys.executable, "-c", _KILLED, tmp_path], check=False)).returncode < 0
+    assert len(list(staged.iterdir())) == 1
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"first "
+        async with LocalObjects(tmp_path):
+            assert len(list(staged.iterdir())) == 1, "a writer that lives keeps its file, the dead one's is gone"
+        yield b"second"
+
+    async with LocalObjects(tmp_path) as store:
+        assert list(staged.iterdir()) == []
+        await store.put("name", Stream(pieces()))
+        assert bytes((await store.get("name")).data) == b"first second"
+    assert list(staged.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from packhouse.sync.tasks import FlowDataStore
+from tests.servers.fixtures import reach
 
 COMMAND = Path(sys.executable).parent / "packhouse"
 
@@ -22,12 +24,17 @@ def shell(*arguments: str, code: int = 0) -> str:
     return (done.stdout if code == 0 else done.stderr).decode()
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(params=["folder", "s3"])
+def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A store with a run: one task done, one that runs."""
-    path = tmp_path / "store"
-    monkeypatch.setenv("PACKHOUSE_STORE", str(path))
-    with FlowDataStore("Train", ds_root=path) as flow:
+    url = str(tmp_path / "store")
+    if request.param != "folder":
+        bucket, variables = reach(request.param, request)
+        url = f"{bucket}/command-{secrets.token_hex(4)}"
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PACKHOUSE_STORE", url)
+    with FlowDataStore("Train", ds_root=url) as flow:
         for name, done in (("1", True), ("2", False)):
             task = flow.get_task_datastore("7", "fit", name, attempt=0, mode="w")
             task.init_task()
@@ -35,16 +42,16 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             task.save_logs("task", {"stdout": "hello\n", "stderr": "warning\n"})
             if done:
                 task.done()
-    return path
+    return url
 
 
-def test_runs_are_listed_with_what_is_done(root: Path) -> None:
+def test_runs_are_listed_with_what_is_done(root: str) -> None:
     assert shell("runs") == "Train/7  2 tasks, 1 done, 1 not done\n"
     assert json.loads(shell("runs", "Train", "--json")) == {"flow": "Train", "run": "7", "tasks": 2, "done": 1}
     assert shell("runs", "Other") == ""
 
 
-def test_a_task_is_shown_without_loading_a_pickle(root: Path) -> None:
+def test_a_task_is_shown_without_loading_a_pickle(root: str) -> None:
     shown = shell("show", "Train/7/fit/1")
     assert shown.startswith("attempt 0, done: 3 artifacts")
     assert "model" in shown
@@ -59,11 +66,11 @@ def test_a_task_is_shown_without_loading_a_pickle(root: Path) -> None:
 
 
 @pytest.mark.parametrize(("path", "code"), [("Train/7/fit", 2), ("Train/7/fit/9", 3), ("Train/7/fit/1/4", 3)])
-def test_a_task_that_is_not_there_is_said_to_be_missing(root: Path, path: str, code: int) -> None:
+def test_a_task_that_is_not_there_is_said_to_be_missing(root: str, path: str, code: int) -> None:
     assert shell("show", path, code=code).startswith("packhouse: ")
 
 
-def test_logs_are_printed_and_followed_until_the_task_is_done(root: Path) -> None:
+def test_logs_are_printed_and_followed_until_the_task_is_done(root: str) -> None:
     assert shell("logs", "Train/7/fit/1") == "hello\n"
     assert shell("logs", "Train/7/fit/1", "--stream", "stderr") == "warning\n"
     command = [str(COMMAND), "logs", "-f", "--interval", "0.05", "Train/7/fit/2"]
@@ -81,7 +88,7 @@ def test_logs_are_printed_and_followed_until_the_task_is_done(root: Path) -> Non
         assert following.wait(timeout=30) == 0
 
 
-def test_logs_of_all_sources_are_printed_unless_one_is_asked_for(root: Path) -> None:
+def test_logs_of_all_sources_are_printed_unless_one_is_asked_for(root: str) -> None:
     with FlowDataStore("Train", ds_root=root) as flow:
         task = flow.get_task_datastore("7", "fit", "1", attempt=0, mode="w")
         task.save_logs("runtime", {"stdout": "as Metaflow's runtime saves it\n"})
@@ -96,7 +103,7 @@ def test_logs_of_all_sources_are_printed_unless_one_is_asked_for(root: Path) -> 
     assert "has no log other" in shell("logs", "Train/7/fit/2", "--stream", "other", code=3)
 
 
-def test_following_ends_when_another_attempt_has_begun(root: Path) -> None:
+def test_following_ends_when_another_attempt_has_begun(root: str) -> None:
     command = [str(COMMAND), "logs", "-f", "--interval", "0.05", "Train/7/fit/2/0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
         assert following.stdout is not None
@@ -111,7 +118,7 @@ def test_following_ends_when_another_attempt_has_begun(root: Path) -> None:
 
 
 def test_the_uri_of_saved_data_is_all_that_cat_needs(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FlowDataStore("Train", ds_root=root) as flow:
         [(uri, _), (other, _)] = flow.save_data([b"content", b"more"])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import random
+import resource
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +20,26 @@ import numpy as np
 import pytest
 
 import packhouse
-from packhouse.errors import BlobNotFound, InvalidInput, NameNotFound
+from packhouse.errors import BlobNotFound, InvalidInput, NameNotFound, StorageError
 from packhouse.names import Document, Names
 from packhouse.tasks import FlowDataStore, MetadataCache
 from packhouse.tasks.layout import TaskId, part, unpart
 from tests.tasks.writing import written
+
+
+@contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    """Let the process have as many open as it may, so that nothing more can be opened."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+    with ExitStack() as taken:
+        with suppress(OSError):
+            while True:
+                taken.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_artifacts_come_back_on_every_loop(flow: FlowDataStore) -> None:
@@ -377,3 +396,16 @@ async def test_every_artifact_is_loaded_by_the_locator_in_its_record(
             assert len([name async for name, _ in task.load_artifacts(values)]) == 3
     assert len(asked) == 6
     assert all(key.locator for key in asked)
+
+
+async def test_an_artifact_that_cannot_be_looked_for_is_named_and_so_is_its_task(folder: Path) -> None:
+    async with FlowDataStore("Flow", ds_root=folder) as flow:
+        await written(flow, {"small": (1, 2), "large": random.Random(1).randbytes(3 << 20)})
+    for name in ("small", "large"):
+        async with FlowDataStore("Flow", ds_root=folder) as flow:
+            task = await flow.get_task_datastore("1", "step", "1")
+            await task.ready()
+            with no_more_descriptors(), pytest.raises(StorageError) as caught:
+                assert [pair async for pair in task.load_artifacts([name])]
+        assert caught.value.errno == errno.EMFILE
+        assert str(caught.value).startswith(f"artifact {name!r} of Flow/1/step/1, ")

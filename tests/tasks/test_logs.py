@@ -17,6 +17,7 @@ from packhouse.errors import InvalidInput, StorageError
 from packhouse.names import Names
 from packhouse.sync.tasks import FlowDataStore as SyncFlow
 from packhouse.tasks import FlowDataStore, LogName, TaskDataStore
+from packhouse.tasks.loglines import Lines
 
 
 @pytest.fixture
@@ -131,8 +132,8 @@ async def test_a_follower_of_a_killed_attempt_ends_when_the_next_has_begun(write
     flow = writer.parent_datastore
     task = await flow.get_task_datastore("1", "s", "1", attempt=0, allow_not_done=True)
     async with writer.log_writer("runtime", "stdout") as log:
-        await log.write("begun")
-    await writer.save_logs("task", {"stdout": " and killed", "stderr": "not asked for"})
+        await log.write("begun\n")
+    await writer.save_logs("task", {"stdout": "and killed\n", "stderr": "not asked for"})
     again = await flow.get_task_datastore("1", "s", "1", attempt=1, mode="w")
     seen: list[bytes] = []
 
@@ -146,7 +147,57 @@ async def test_a_follower_of_a_killed_attempt_ends_when_the_next_has_begun(write
             while len(seen) < 2:  # noqa: ASYNC110 - another's work
                 await anyio.sleep(0.005)
             await again.init_task()
-    assert b"".join(seen) == b"begun and killed"
+    assert b"".join(seen) == b"begun\nand killed\n"
+
+
+async def test_a_follower_of_several_sources_gets_whole_lines_of_each(writer: TaskDataStore) -> None:
+    task = await reader(writer)
+    seen = bytearray()
+
+    async def follow() -> None:
+        async for piece in task.follow_log(None, "stdout", interval=0.001):
+            seen.extend(piece)
+
+    async def write(source: str) -> None:
+        async with writer.log_writer(source, "stdout", flush_bytes=1) as log:
+            for number in range(10):
+                for part in (f"line {number} ", "of ", f"{source}\n"):
+                    await log.write(part)
+                    await anyio.sleep(0.003)
+            await log.write(f"{source} ends without a newline")
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as following:
+            following.start_soon(follow)
+            async with anyio.create_task_group() as writers:
+                for source in ("runtime", "task"):
+                    writers.start_soon(write, source)
+            await writer.done()
+    lines = bytes(seen).decode().split("\n")
+    for source in ("runtime", "task"):
+        told = [line for line in lines if source in line]
+        assert told == [*(f"line {number} of {source}" for number in range(10)), f"{source} ends without a newline"]
+    assert len(lines) == 22
+
+
+async def test_logs_of_several_sources_do_not_run_into_each_other(writer: TaskDataStore) -> None:
+    await writer.save_logs("runtime", {"stdout": "no newline at its end"})
+    await writer.save_logs("task", {"stdout": "x" * 3_000_000 + "\r\n" + "end"})
+    pieces = [piece async for piece in (await reader(writer)).follow_log(None, "stdout", interval=None)]
+    assert b"".join(pieces) == b"no newline at its end\n" + b"x" * 3_000_000 + b"\r\nend"
+    pieces = [piece async for piece in (await reader(writer)).follow_log("task", "stdout", interval=None)]
+    assert b"".join(pieces) == b"x" * 3_000_000 + b"\r\nend"
+
+
+async def test_a_line_without_an_end_is_followed_in_bounded_memory_and_a_bar_as_it_moves() -> None:
+    lines = Lines()
+    first, second = LogName("runtime", "stdout"), LogName("task", "stdout")
+    assert lines.add(first, b"10 %") == b""
+    assert lines.add(first, b"\r20 %\r30 %") == b"10 %\r20 %\r"
+    assert lines.add(second, b"a\nb") == b"\na\n"
+    assert lines.add(second, b"b" * 100_000) == b"b" * 100_001
+    assert lines.rest(first) == b"\n30 %"
+    assert lines.rest(second) == b""
 
 
 async def test_two_writers_lose_no_line(writer: TaskDataStore) -> None:

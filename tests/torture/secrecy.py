@@ -171,7 +171,8 @@ async def _use(told: io.StringIO, folder: Path) -> set[str]:
         found = S3Options(endpoint=server.url, region="us-east-1", http=patience)
         filed = S3Options(endpoint=server.url, region="us-east-1", http=patience, profile="filed")
         broken = S3Options(endpoint=server.url, region="us-east-1", http=patience, profile="broken")
-        proxy = HttpOptions(proxy=f"http://user:{PLANTED['password in a proxy']}@127.0.0.1:9", deadline=2, tries=1)
+        proxy_url = f"http://user:{PLANTED['password in a proxy']}@127.0.0.1:9"
+        proxy = HttpOptions(proxy=proxy_url, deadline=2, tries=1, plain_http=True)  # else it is passed by
         proxied = S3Options(endpoint=server.url, region="us-east-1", http=proxy, **key)  # type: ignore[arg-type]
         for options in (explicit, found, filed, broken, proxied):
             tell(options, copy.deepcopy(options))

@@ -1,6 +1,7 @@
 """The files of objects in a folder: the one place that touches them. Blocking; `local` calls it in threads.
 
-A file is written under a name of its own in `+local/staged`, synced, renamed into place, its folder synced. Nothing
+A file is written under a name of its own in `+local/staged`, synced, renamed into place, its folder synced. Its writer
+holds a lock on it: one whose lock can be had is a dead writer's, and whoever opens the folder next removes it. Nothing
 follows a symbolic link. A version is the file's time of change, which grows with every write of a name, its size and
 inode.
 """
@@ -26,6 +27,7 @@ __all__ = ["Folder"]
 _OWN = "+local"  # no part of an object's name begins with a plus
 _STAGING = f"{_OWN}/staged"
 _LOCKS = 16
+_READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -36,8 +38,17 @@ class Folder:
         self.path = Path(path)
 
     def make(self) -> None:
-        """Make the folder and what is ours in it."""
-        (self.path / _STAGING).mkdir(parents=True, exist_ok=True)
+        """Make the folder and what is ours in it; remove what dead writers have left."""
+        staging = self.path / _STAGING
+        staging.mkdir(parents=True, exist_ok=True)
+        for left in staging.iterdir():
+            with suppress(OSError):  # it has its name by now, or is not ours to remove
+                file = os.open(left, _READING)
+                try:
+                    if _lock(file):
+                        left.unlink()
+                finally:
+                    os.close(file)
 
     @contextmanager
     def _parent(self, name: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
@@ -75,7 +86,7 @@ class Folder:
     def open(self, name: str) -> tuple[int, ObjectInfo]:
         """Open an object for reading; the descriptor is the caller's."""
         with self._parent(name) as (folder, last):
-            file = os.open(last, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
+            file = os.open(last, _READING, dir_fd=folder)
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode):
             os.close(file)
@@ -104,8 +115,12 @@ class Folder:
 
     def stage(self) -> tuple[int, str]:
         """Make a new file; its descriptor and its name in our own folder."""
-        name = f"{_STAGING}/{secrets.token_hex(16)}"
-        return os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644), name
+        while True:
+            name = f"{_STAGING}/{secrets.token_hex(16)}"
+            file = os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            if _lock(file) and os.fstat(file).st_nlink:
+                return file, name
+            os.close(file)  # taken for a dead writer's before it was locked
 
     def drop(self, staged: str) -> None:
         """Remove a staged file that gets no name."""
@@ -154,12 +169,19 @@ class Folder:
         """Take the lock that guards a name, without waiting: a descriptor that holds it until it is closed."""
         which = zlib.crc32(name.encode()) % _LOCKS
         file = os.open(self.path / _OWN / f"lock-{which:x}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(file):
             os.close(file)
             return None
         return file
+
+
+def _lock(file: int) -> bool:
+    """Take a file's lock without waiting; return whether it was to be had."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write_all(file: int, piece: Bytes) -> int:

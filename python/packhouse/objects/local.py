@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import islice
 from typing import Any, Self, TypeVar
 
 import anyio
-from anyio import to_thread
 
 from packhouse.errors import NameConflict, NameNotFound
 from packhouse.objects.contract import (
@@ -25,6 +25,7 @@ from packhouse.objects.contract import (
     check_target,
 )
 from packhouse.objects.folder import Folder, write_all
+from packhouse.objects.threads import run_out
 
 __all__ = ["LocalObjects"]
 
@@ -57,7 +58,7 @@ class LocalObjects(ObjectStore):
             with self._folder.told(action, name):
                 return work(*args)
 
-        return await to_thread.run_sync(told)
+        return await run_out(told)
 
     async def get(
         self, name: str, *, start: int = 0, length: int | None = None, into: memoryview | None = None
@@ -75,7 +76,7 @@ class LocalObjects(ObjectStore):
                         return Fetched(target, seen)
                     info = seen  # replaced meanwhile
 
-        return await to_thread.run_sync(read)
+        return await run_out(read)
 
     async def put(self, name: str, body: Body) -> ObjectInfo:
         check_object_name(name)
@@ -86,8 +87,10 @@ class LocalObjects(ObjectStore):
         return await self._write(name, body, (version,))
 
     async def _write(self, name: str, body: Body, condition: tuple[str | None] | None) -> ObjectInfo:
-        file, staged = await self._do("write", name, self._folder.stage)
+        made: list[tuple[int, str]] = []  # what a cancelled call has made is known, too
         try:
+            await self._do("write", name, lambda: made.append(self._folder.stage()))
+            [(file, staged)] = made
             if isinstance(body, Stream):
                 size = 0
                 async with body.reading() as pieces:
@@ -105,10 +108,11 @@ class LocalObjects(ObjectStore):
                     return self._folder.publish(file, staged, name)
 
             async with self._locked(name):
-                return await to_thread.run_sync(publish)
+                return await run_out(publish)
         finally:
-            os.close(file)
-            self._folder.drop(staged)
+            for file, staged in made:
+                os.close(file)
+                self._folder.drop(staged)
 
     def _version(self, name: str) -> str | None:
         try:
@@ -135,7 +139,7 @@ class LocalObjects(ObjectStore):
     async def delete(self, names: Iterable[str]) -> None:
         for name in [check_object_name(name) for name in names]:
             async with self._locked(name):
-                await to_thread.run_sync(self._remove, name)
+                await run_out(partial(self._remove, name))
 
     def _remove(self, name: str) -> None:
         with self._folder.told("delete", name):
@@ -159,7 +163,7 @@ class LocalObjects(ObjectStore):
             with self._folder.told("look at", name):
                 return self._folder.info(name)
 
-        return await to_thread.run_sync(look)
+        return await run_out(look)
 
     async def copy(self, source: str, target: str) -> bool:
         found = await self.get(source)

@@ -22,6 +22,7 @@ import anyio
 from packhouse.errors import InvalidInput, NameConflict
 from packhouse.names import Document
 from packhouse.tasks.layout import ATTEMPT, DONE, MAX_ATTEMPTS, unpart
+from packhouse.tasks.loglines import Lines
 
 if TYPE_CHECKING:
     from packhouse.blobs.records import SavedBlob
@@ -104,11 +105,13 @@ class Logs:
         """Read a log piece by piece.
 
         Args:
-            log: which; the name of a stream alone for all of its sources.
+            log: which; the name of a stream alone for all of its sources, line by line: a newline ends what has none
+                where another source goes on.
             follow: seconds between two looks for what was appended, until the attempt is done or a later one has begun;
                 None to end where the log ends now. A log that is saved anew meanwhile is read from its beginning.
         """
         positions: dict[LogName, _Position] = {}
+        lines = Lines()
         while True:
             ended = follow is None or await self._is_over()
             found = False
@@ -117,7 +120,10 @@ class Logs:
                 async with aclosing(self._unread(each, positions.setdefault(each, _Position()))) as unread:
                     async for piece in unread:
                         found = True
-                        yield piece
+                        if whole := piece if each is log else lines.add(each, piece):
+                            yield whole
+                if ended and (rest := lines.rest(each)):
+                    yield rest
             if ended:
                 return
             if not found:

@@ -81,7 +81,8 @@ class TaskLogs:
         It ends when the attempt is done, or when a later one has begun.
 
         Args:
-            logsource: who writes it; None for all who do, one after the other in the order of `log_names`.
+            logsource: who writes it; None for all who do, one after the other in the order of `log_names`, and no line
+                of one within a line of another.
             stream: which stream.
             interval: seconds between two looks; None to end at its present end.
         """

@@ -3,13 +3,11 @@
 Where it is switched off nothing of packhouse is imported, and who asks for the type is told.
 """
 
-import os
-
-from metaflow_extensions.packhouse.toplevel.usable import is_off, why_unusable
+from metaflow_extensions.packhouse.toplevel.usable import is_switched_off, why_unusable
 
 DATASTORES_DESC, DATACLIENTS_DESC = [], []
 
-if is_off(os.environ.get("METAFLOW_PACKHOUSE", "")):
+if is_switched_off():
     DATASTORES_DESC = [("packhouse", ".switched_off.PackhouseStorage")]
 elif why_unusable() is None:  # if not, toplevel/overrides.py has warned
     DATASTORES_DESC = [("packhouse", ".packed_storage.PackhouseStorage")]

@@ -3,15 +3,14 @@
 An error here would stop every `import metaflow`.
 """
 
-import os
 import sys
 import warnings
 
-from metaflow_extensions.packhouse.toplevel.usable import is_off, why_unusable
+from metaflow_extensions.packhouse.toplevel.usable import is_switched_off, why_unusable
 
 
 def _replaced() -> list[str]:
-    if is_off(os.environ.get("METAFLOW_PACKHOUSE", "")):
+    if is_switched_off():
         return []
     error = why_unusable()
     if error is not None:

@@ -12,6 +12,7 @@ from packhouse.compat.metaflow.folder import GzipFolder
 from packhouse.compat.metaflow.handing import Handing
 from packhouse.compat.metaflow.packing import is_key
 from packhouse.compat.metaflow.records import users_of
+from packhouse.compat.metaflow.telling import telling
 from packhouse.errors import CorruptBlob
 
 if TYPE_CHECKING:
@@ -34,13 +35,14 @@ class VerifiedBlobs:
     _blob_cache: Any
     save_blobs_result: Any
 
+    @telling()
     def save_blobs(
         self, blob_iter: Iterable[Any], raw: bool = False, len_hint: int = 0, is_transfer: bool = False
     ) -> list[Any]:
         """Save blobs; durable on return where the files are written here. Arguments and results are stock's.
 
         Raises:
-            StorageError: a file cannot be written or synced.
+            StorageError: a file cannot be written or synced; a `MetaflowException`, too.
         """
         folder = self._folder()
         if folder is None:
@@ -60,7 +62,12 @@ class VerifiedBlobs:
 
         Raises:
             UnreadableArtifact: a blob is missing or damaged.
+            StorageError: the folder cannot be read; a `MetaflowException`, too.
         """
+        with telling():
+            yield from self._load_blobs(keys, force_raw=force_raw, is_transfer=is_transfer)
+
+    def _load_blobs(self, keys: Iterable[str], *, force_raw: bool, is_transfer: bool) -> Iterator[tuple[Any, ...]]:
         handing = Handing(self._blob_cache, META if is_transfer else None)
         yield from handing.cached(keys)
         wanted = [key for key in handing.missing if is_key(key)]

@@ -232,6 +232,8 @@ def _stock(options: HttpOptions, context: Any) -> httpx.AsyncClient:
     """
     limits = httpx.Limits(max_connections=options.concurrency, max_keepalive_connections=options.concurrency)
     ways: dict[str, Any] = {"proxy": options.proxy, "http2": options.http2, "trust_env": options.trust_env}
+    if not options.plain_http:  # what is allowed because it stays on this host stays on it
+        ways["mounts"] = {f"http://[{host}]" if ":" in host else f"http://{host}": None for host in _LOOPBACK}
     try:
         return httpx.AsyncClient(verify=context, limits=limits, **ways)
     except ImportError as error:

@@ -32,8 +32,8 @@ class HttpOptions:
         http2: speak HTTP/2; requests then go through stock httpx (needs `httpx[http2]`).
         trust_env: take proxies from the environment.
         plain_http: allow http:// to other hosts than this one, which is `localhost`, its addresses and, by our own
-            transport, what ends in `.localhost`. Through a proxy a request to this host goes to the proxy all the
-            same: keep such a proxy on this host, too, or name `NO_PROXY`.
+            transport, what ends in `.localhost`. It allows http:// to this host to go through a proxy, too, which it
+            passes by otherwise. A client that is handed in goes its own way.
     """
 
     deadline: float = 120.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from packhouse.compat.metaflow.handing import Handing
+from packhouse.compat.metaflow.telling import telling
 from packhouse.errors import BlobNotFound, CorruptBlob, InvalidInput, StoreNotFound
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class PackedBlobs:
     _blob_cache: Any
     save_blobs_result: Any
 
+    @telling()
     def save_blobs(
         self, blob_iter: Iterable[Any], raw: bool = False, len_hint: int = 0, is_transfer: bool = False
     ) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from packhouse.blobs.records import KeyWithLocator
 from packhouse.blobs.store import BlobStore
 from packhouse.compat.metaflow.packed.files import Known, Listed, PackedFiles
+from packhouse.compat.metaflow.telling import telling
 from packhouse.errors import StoreNotFound
 from packhouse.sync.portal import Portal
 from packhouse.sync.store import BlobStore as SyncBlobStore
@@ -31,6 +32,8 @@ _opened: dict[tuple[int, str], _Opened] = {}
 class PackedStore:
     """A datastore in a packhouse store. Opened by its first use, shared by all objects of a process with one root.
 
+    What its methods raise is a `MetaflowException`, too.
+
     Args:
         root: what `packhouse.open` takes. A store that is not there is made by the first write and empty until then.
     """
@@ -38,6 +41,7 @@ class PackedStore:
     def __init__(self, root: str) -> None:
         self.root = root
 
+    @telling()
     def save_blobs(self, blobs: Iterable[Buffer], *, pin: bool, len_hint: int = 0) -> list[str]:
         """Save blobs in one durable commit; their keys in input order.
 
@@ -62,20 +66,23 @@ class PackedStore:
         """
         if not keys:
             return
-        opened = self._open(create=False)
-        known = opened.files.known
-        located = (KeyWithLocator(key, known[key].locator if key in known else None) for key in keys)
-        loaded = opened.blobs.load_blobs(located)
-        try:
-            yield from loaded
-        finally:
-            loaded.close()
+        with telling():
+            opened = self._open(create=False)
+            known = opened.files.known
+            located = (KeyWithLocator(key, known[key].locator if key in known else None) for key in keys)
+            loaded = opened.blobs.load_blobs(located)
+            try:
+                yield from loaded
+            finally:
+                loaded.close()
 
+    @telling()
     def artifact_of(self, key: str, flow: str) -> str:
         """Tell as which artifact a flow's records name a blob, as far as they tell in a moment; empty without one."""
         opened = self._there()
         return "" if opened is None else opened.portal.call(opened.files.artifact_of, key, flow)
 
+    @telling()
     def save_files(self, files: Sequence[tuple[str, bytes]], *, overwrite: bool) -> None:
         """Save files, durably; no files make no store."""
         if not files:
@@ -87,21 +94,25 @@ class PackedStore:
 
         opened.portal.call(save)
 
+    @telling()
     def load_files(self, paths: Sequence[str]) -> list[bytes | None]:
         """Read files; None for one that is not there."""
         opened = self._there()
         return [None] * len(paths) if opened is None else opened.portal.call(opened.files.load, paths)
 
+    @telling()
     def exist(self, paths: Sequence[str]) -> list[bool]:
         """Tell which files are there."""
         opened = self._there()
         return [False] * len(paths) if opened is None else opened.portal.call(opened.files.exist, paths)
 
+    @telling()
     def size(self, path: str) -> int | None:
         """Tell the bytes of a file; None when it is not there."""
         opened = self._there()
         return None if opened is None else opened.portal.call(opened.files.size, path)
 
+    @telling()
     def list(self, path: str) -> Sequence[Listed]:
         """List a folder; empty when it is not there."""
         opened = self._there()
