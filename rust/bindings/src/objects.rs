@@ -10,18 +10,19 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::buffers::View;
-use crate::part::Part;
+use crate::part::{Part, Spare};
 
 /// `packhouse.blobs.carrier.Carrier`, seen from the engine.
 #[derive(Debug)]
 pub(crate) struct Carrier {
     object: Arc<Py<PyAny>>,
     shown: String,
+    spare: Arc<Spare>,
 }
 
 impl Carrier {
     pub(crate) fn new(object: Py<PyAny>, shown: String) -> Self {
-        Self { object: Arc::new(object), shown }
+        Self { object: Arc::new(object), shown, spare: Arc::default() }
     }
 
     fn call<T>(&self, work: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>) -> io::Result<T> {
@@ -112,7 +113,7 @@ impl Objects for Carrier {
 
     fn upload(&self, name: &str) -> io::Result<Box<dyn Upload>> {
         let upload = self.call(|carrier| Ok(carrier.call_method1("upload", (name,))?.unbind()))?;
-        Ok(Box::new(OnTheWay { upload: Some(upload) }))
+        Ok(Box::new(OnTheWay { upload: Some(upload), spare: Arc::clone(&self.spare) }))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -137,6 +138,7 @@ impl Objects for Carrier {
 #[derive(Debug)]
 struct OnTheWay {
     upload: Option<Py<PyAny>>,
+    spare: Arc<Spare>,
 }
 
 impl OnTheWay {
@@ -155,12 +157,13 @@ impl OnTheWay {
 
 impl Upload for OnTheWay {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.call("write", Some(Part::copy_of(bytes)?))
+        self.call("write", Some(Part::copy_of(bytes, &self.spare)?))
     }
 
     fn finish(mut self: Box<Self>) -> io::Result<()> {
         let done = self.call("finish", None);
         self.upload = None;
+        self.spare.clear();
         done
     }
 }
@@ -169,5 +172,6 @@ impl Drop for OnTheWay {
     fn drop(&mut self) {
         // Whoever gives an upload up has an error of its own to tell.
         let _ = self.call("abort", None);
+        self.spare.clear();
     }
 }
