@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1] / "python" / "packhouse"
-BASE = {"errors", "together", "urls"}
+BASE = {"errors", "together", "turns", "urls"}
 STORE = BASE | {"_engine", "files", "objects", "blobs", "names", "trees"}  # of the last three each knows the others
 MAY = {
     "errors": set[str](),
     "together": set[str](),
+    "turns": set[str](),
     "urls": {"errors"},
     "files": BASE,
     "objects": BASE,

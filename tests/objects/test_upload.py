@@ -15,6 +15,7 @@ import anyio
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+import packhouse
 from packhouse.blobs.carrier import Carrier
 from packhouse.errors import InvalidInput
 from packhouse.objects.bucket.upload import Part, Session, Upload
@@ -22,6 +23,7 @@ from packhouse.objects.contract import Body, Bytes, ObjectInfo, Stream
 from packhouse.objects.http import HttpOptions
 from packhouse.objects.memory import MemoryObjects
 from packhouse.objects.s3 import S3Objects
+from packhouse.objects.s3.multipart import Multipart
 from tests.hostile.driving import CARRIERS, DIALECTS, options_for, store_for
 from tests.hostile.server import Talk, hostile
 from tests.hostile.test_traps import store_by
@@ -160,6 +162,26 @@ def test_what_the_engine_hands_over_is_held_no_longer_than_it_takes() -> None:
         gc.collect()
         assert [one() for one in alive] == [None] * 3
         upload.finish()
+
+
+async def test_a_part_that_somebody_holds_is_not_written_to_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[tuple[memoryview, bytes]] = []
+    send = Multipart.send
+
+    async def hold(self: Multipart, part: Part) -> None:
+        if part.number % 3 == 0:  # the memory of the others is for the next
+            held.extend((memoryview(piece), bytes(piece)) for piece in part.pieces)
+        await send(self, part)
+
+    monkeypatch.setattr(Multipart, "send", hold)
+    blobs = [secrets.token_bytes(20 << 20) for _ in range(4)]
+    with hostile(well) as server:
+        options = replace(options_for(server), http=HttpOptions(deadline=60, answer=60))
+        async with packhouse.open("s3://bucket/p", options=options, cache_dir=None) as store:
+            saved = await store.save_blobs(blobs)
+            assert [await store.load(one) for one in saved] == blobs
+    assert len(held) >= 3
+    assert all(view == then for view, then in held)
 
 
 def test_who_gives_an_upload_up_waits_until_it_is_withdrawn() -> None:

@@ -12,8 +12,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from packhouse.blobs.sources import AsyncSource, BlobSource, BufferSource, classify
-from packhouse.blobs.turns import Turns
 from packhouse.errors import InvalidInput
+from packhouse.turns import Turns
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -13,8 +13,8 @@ import anyio
 from packhouse._engine import count_keys
 from packhouse.blobs.records import KeyLike, key_and_locator
 from packhouse.blobs.sources import end_generator
-from packhouse.blobs.turns import SLICE_SECONDS, Turns
 from packhouse.errors import InvalidInput, StoreClosed
+from packhouse.turns import SLICE_SECONDS, Turns
 
 if TYPE_CHECKING:
     from packhouse.blobs.jobs import Jobs

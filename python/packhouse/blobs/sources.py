@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
-from packhouse.blobs.turns import Turns
 from packhouse.errors import InvalidInput
 from packhouse.files import PIECE, PathSource, Stopped, go_on, may_wait, never, wait_readable
+from packhouse.turns import Turns
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

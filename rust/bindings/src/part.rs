@@ -1,7 +1,7 @@
 //! A piece of an object on its way, out or in.
 
 use std::ffi::{c_int, c_void};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::{io, ptr, slice};
 
 use pyo3::exceptions::PyMemoryError;
@@ -57,31 +57,27 @@ pub(crate) struct Spare {
 }
 
 impl Spare {
-    fn kept(&self) -> MutexGuard<'_, Vec<Mapping>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Memory of so many bytes, not none: zeros, or what stood there before.
     fn memory(self: &Arc<Self>, len: usize) -> io::Result<Memory> {
         let capacity = if len < GRAIN { len } else { len.checked_next_multiple_of(GRAIN).unwrap_or(len) };
-        let at_hand = |kept: &mut Vec<Mapping>| {
-            let at = kept.iter().position(|mapping| mapping.capacity == capacity)?;
-            Some(kept.swap_remove(at))
-        };
-        let found = at_hand(&mut self.kept());
-        let mapping = found.map_or_else(|| Mapping::new(capacity), Ok)?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let at_hand = kept.iter().position(|mapping| mapping.capacity == capacity).map(|at| kept.swap_remove(at));
+        drop(kept);
+        let mapping = at_hand.map_or_else(|| Mapping::new(capacity), Ok)?;
         Ok(Memory { mapping: Some(mapping), len, spare: Arc::clone(self) })
     }
 
+    /// Keep a mapping, in place of the oldest if there are enough. Never waits: Python lets parts go in a forked child, too, where nobody
+    /// may be left who would unlock.
     fn keep(&self, mapping: Mapping) {
-        let mut kept = self.kept();
         if mapping.capacity < GRAIN {
             return;
         }
-        if kept.len() >= KEPT {
-            kept.remove(0);
-        }
+        let Ok(mut kept) = self.kept.try_lock() else { return };
+        let oldest = (kept.len() >= KEPT).then(|| kept.remove(0));
         kept.push(mapping);
+        drop(kept);
+        drop(oldest);
     }
 }
 

@@ -14,9 +14,10 @@ from packhouse.objects.bucket.answers import HeadCheck, Page, Seen, etag_of, lis
 from packhouse.objects.bucket.requests import body_size
 from packhouse.objects.bucket.store import WHOLE, BucketObjects, Condition
 from packhouse.objects.bucket.upload import Session
-from packhouse.objects.bucket.xml import Element, parse
+from packhouse.objects.bucket.xml import Element, parse_long
 from packhouse.objects.contract import Bytes, ObjectInfo
 from packhouse.objects.http import Doubt, Reply, current
+from packhouse.turns import in_turns
 
 __all__ = ["AzureObjects"]
 
@@ -80,12 +81,13 @@ class AzureObjects(BucketObjects):
         query = {"restype": "container", "comp": "list", "prefix": encode_blob(start + prefix, whole=False)}
         if marker:
             query["marker"] = marker
-        page = parse((await self.requests.ask("GET", what, query=query, limit=32 << 20)).body, what)
+        reply = await self.requests.ask("GET", what, query=query, limit=32 << 20)
+        page = await parse_long(reply.body, what)
         blobs = next(page.all("Blobs"), None)
         if page.name != "EnumerationResults" or blobs is None:
             raise StorageError(f"cannot {what}: the answer is no list", kind="bad-answer")
         entries = (_entry(blob, start, what) for blob in blobs.all("Blob"))
-        return Page([info for info in entries if info is not None], page.get("NextMarker"))
+        return Page([info for info in await in_turns(entries) if info is not None], page.get("NextMarker"))
 
     async def _copy(self, what: str, source: str, target: str) -> bool:
         operation = current(self.options.http)

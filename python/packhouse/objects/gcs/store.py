@@ -23,6 +23,7 @@ from packhouse.objects.gcs.options import GCSOptions
 from packhouse.objects.gcs.requests import Requests
 from packhouse.objects.gcs.resumable import Resumable
 from packhouse.objects.http import Doubt, Reply, current
+from packhouse.turns import in_turns
 
 __all__ = ["GCSObjects", "parse_url"]
 
@@ -172,14 +173,11 @@ class GCSObjects(BucketObjects):
         if marker:
             query["pageToken"] = marker
         page = _object(await self.requests.ask("GET", what, query=query, limit=32 << 20), what)
-        found: list[ObjectInfo] = []
         items = page.get("items", [])
         if not isinstance(items, list):
             raise StorageError(f"cannot {what}: the list cannot be read", kind="bad-answer")
-        for item in items:
-            name = listed(str(item.get("name", "")) if isinstance(item, dict) else "", start, what)
-            if name:
-                found.append(_info(item, name, what))
+        entries = (_entry(item, start, what) for item in items)
+        found = [info for info in await in_turns(entries) if info is not None]
         return Page(found, str(page.get("nextPageToken", "")))
 
     async def _copy(self, what: str, source: str, target: str) -> bool:
@@ -217,6 +215,14 @@ def _object(reply: Reply, what: str) -> dict[str, Any]:
     if isinstance(found, dict):
         return found
     raise StorageError(f"cannot {what}: the answer is no JSON that can be used", kind="bad-answer")
+
+
+def _entry(item: object, start: str, what: str) -> ObjectInfo | None:
+    """Read one entry of a list; None for what is none of ours."""
+    if not isinstance(item, dict):
+        item = {}
+    name = listed(str(item.get("name", "")), start, what)
+    return _info(item, name, what) if name else None
 
 
 def _info(found: dict[str, Any], name: str, what: str) -> ObjectInfo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from packhouse.errors import StorageError
 from packhouse.objects.bucket import refusals as cases
 from packhouse.objects.bucket.refusals import STATUSES, clean, fault_of
-from packhouse.objects.bucket.xml import Element, parse
+from packhouse.objects.bucket.xml import Element, name_of, parse
 from packhouse.objects.http.calls import Call, Fault, Judge, Reply
 
 __all__ = ["error_of", "judge_for"]
@@ -50,19 +50,25 @@ def judge_for(call: Call, *, hidden: bool = False) -> Judge:
 
     def judge(reply: Reply) -> Fault | None:
         if reply.status in (200, 204, 206):
-            if not hidden:
+            if not hidden or _hides_nothing(reply, call.what):
                 return None
             root = _parse(reply, call.what)
-            if root is not None and root.name != "Error":
-                return None
             if root is None:
                 message = f"cannot {call.what}: the answer is no XML that can be used"
                 return Fault(StorageError(message, kind="bad-answer"), again=True)
-            return error_of(call.what, 500, root)
+            return error_of(call.what, 500, root) if root.name == "Error" else None
         hint = reply.headers.get("x-amz-bucket-region", "")
         return error_of(call.what, reply.status, _parse(reply, call.what), hint)
 
     return judge
+
+
+def _hides_nothing(reply: Reply, what: str) -> bool:
+    """Say whether the body is another document than an error's; one that is long is read to its end later, once."""
+    try:
+        return name_of(reply.body, what) not in ("", "Error")
+    except StorageError:
+        return False
 
 
 def _parse(reply: Reply, what: str) -> Element | None:

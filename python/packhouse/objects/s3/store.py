@@ -14,7 +14,7 @@ from packhouse.objects.bucket.answers import HeadCheck, Page, Seen, etag_of, lis
 from packhouse.objects.bucket.requests import body_size
 from packhouse.objects.bucket.store import WHOLE, BucketObjects, Condition
 from packhouse.objects.bucket.upload import Session
-from packhouse.objects.bucket.xml import Element, escape, parse
+from packhouse.objects.bucket.xml import Element, escape, parse, parse_long
 from packhouse.objects.contract import Bytes, ObjectInfo, check_object_name
 from packhouse.objects.http import Doubt, Reply
 from packhouse.objects.s3.location import parse_url
@@ -22,6 +22,7 @@ from packhouse.objects.s3.multipart import WRITE_ID, Multipart
 from packhouse.objects.s3.options import S3Options
 from packhouse.objects.s3.refusals import error_of
 from packhouse.objects.s3.requests import Requests
+from packhouse.turns import in_turns
 
 __all__ = ["S3Objects"]
 
@@ -128,10 +129,10 @@ class S3Objects(BucketObjects):
         if marker:
             query["continuation-token"] = marker
         reply = await self.requests.ask("GET", what, query=query, hidden=True, limit=32 << 20)
-        page = parse(reply.body, what)
+        page = await parse_long(reply.body, what)
         decoded = page.get("EncodingType") == "url"
         entries = (_entry(element, start, what, decoded=decoded) for element in page.all("Contents"))
-        found = [info for info in entries if info is not None]
+        found = [info for info in await in_turns(entries) if info is not None]
         if page.get("IsTruncated") != "true":
             return Page(found, "")
         token = page.get("NextContinuationToken")
@@ -161,7 +162,8 @@ class S3Objects(BucketObjects):
         found: list[tuple[str, str]] = []
         with self._one_operation() as operation:
             while True:
-                page = parse((await self.requests.ask("GET", what, query=query, hidden=True)).body, what)
+                reply = await self.requests.ask("GET", what, query=query, hidden=True)
+                page = await parse_long(reply.body, what)
                 keys = [(each.get("Key"), each.get("UploadId")) for each in page.all("Upload")]
                 ours = [(key[len(start) :], upload) for key, upload in keys if key.startswith(start)]
                 operation.allow(names=len(ours))
