@@ -123,7 +123,7 @@ def test_a_batch_in_a_bucket_is_measured(case: str, variant: str, peer: str, tmp
     if error.startswith(("not offered", "not installed")):
         pytest.skip(error)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    for metric in ("load_blobs", "load_gap_ms"):
+    for metric in ("load_blobs", "load_gap_ms", "load_idle_ms"):
         assert (results.median(case, variant, peer, metric) or 0) > 0
     if variant.startswith("20ms"):
         assert (results.median(case, variant, peer, "save_requests") or 0) > 0

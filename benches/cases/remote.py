@@ -15,6 +15,7 @@ from benches import data
 from benches.cases.contract import Column, Metrics
 from benches.delaying import Counted, delayed
 from benches.gaps import Gaps, aside
+from benches.idle import idling
 from benches.measure import MemoryPeak, lap, megabytes_a_second
 from benches.peers.bucket_packhouse import options_for
 from benches.peers.buckets import BucketPeer, Place, key_of
@@ -57,6 +58,7 @@ def _columns(name: str) -> tuple[Column, ...]:
         Column(f"{name}_cpu_seconds", "CPU s", 2),
         Column(f"{name}_mib", "MiB"),
         Column(f"{name}_gap_ms", "gap ms", 1),
+        Column(f"{name}_idle_ms", "idle", 1),
     )
 
 
@@ -150,6 +152,8 @@ async def tune_loads(peer: BucketPeer, keys: Sequence[str]) -> None:
 class Meter:
     """Measures an open peer's calls: speed, requests, CPU, memory, and how long the event loop is held up.
 
+    Beside that, how long a process is held up that does nothing: the server takes its share of the same cores.
+
     Args:
         peer: whose calls.
         counted: what counts its requests, where something does.
@@ -190,9 +194,10 @@ class Meter:
         if self._counted is not None:
             self._counted.requests()
         memory = MemoryPeak()
-        async with gaps.watching():
-            with lap() as spent:
-                done = await aside(self._peer, work(gaps))
+        with idling() as idle:
+            async with gaps.watching():
+                with lap() as spent:
+                    done = await aside(self._peer, work(gaps))
         if self._counted is not None:
             self.metrics[f"{name}_requests"] = self._counted.requests()
         if not self._peer.outside:
@@ -202,5 +207,6 @@ class Meter:
             f"{name}_blobs": count / spent.seconds,
             f"{name}_cpu_seconds": spent.cpu_seconds,
             f"{name}_gap_ms": gaps.p99_ms,
+            f"{name}_idle_ms": idle.p99_ms,
         }
         return done
