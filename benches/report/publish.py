@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _PAGES = {
     "docs/howto/metaflow.md": ("metaflow", "task-artifacts", "task-listing"),
-    "docs/howto/buckets.md": ("bucket", "google", "azure", "static", "cold-bucket"),
+    "docs/howto/buckets.md": ("bucket", "google", "azure", "static", "cold-bucket", "hedged"),
 }
 """Pages with tables of their own, and the cases whose figures they show; the README shows the rest."""
 
