@@ -85,24 +85,39 @@ impl Inner {
     /// What a batch leans on must be named by segments that others can read, too. Where each look is a request it is what the batch
     /// has listed before it leaned on anything.
     fn check_index(&self, batch: &Batch, far: bool) -> Result<()> {
-        let snapshot = if far { self.levels.snapshot()? } else { self.levels.refresh_checked()? };
-        let suspect = snapshot.segments.iter().any(|segment| self.notes.is_suspect(segment.name()));
-        if snapshot.losses == batch.losses && snapshot.broken.is_empty() && !suspect {
-            return Ok(());
+        let mut snapshot = if far { self.levels.snapshot()? } else { self.levels.refresh_checked()? };
+        for _ in 0..ROUNDS {
+            let suspect = snapshot.segments.iter().any(|segment| self.notes.is_suspect(segment.name()));
+            if snapshot.losses == batch.losses && snapshot.broken.is_empty() && !suspect {
+                return Ok(());
+            }
+            if self.names_all(&snapshot, batch)? {
+                return Ok(());
+            }
+            // What stood in segments that were merged since they were listed stands in others.
+            let losses = snapshot.losses;
+            snapshot = self.levels.refresh_checked()?;
+            if snapshot.losses == losses {
+                break;
+            }
         }
-        let gone = || Error::corrupt("index", "check a commit: a segment that it leans on is gone or damaged");
+        Err(Error::corrupt("index", "check a commit: a segment that it leans on is gone or damaged"))
+    }
+
+    /// Whether everything that a batch leans on is named by a segment that nobody suspects, and stands there.
+    fn names_all(&self, snapshot: &Arc<Snapshot>, batch: &Batch) -> Result<bool> {
         for (digest, kind) in batch.leaned().into_values().flatten() {
-            if self.other_place(&snapshot, &digest, kind)?.is_none() {
-                return Err(gone());
+            if self.other_place(snapshot, &digest, kind)?.is_none() {
+                return Ok(false);
             }
         }
         for key in batch.leaned_keys() {
             let large = || !snapshot.blobs_in(&key, &|segment| !self.notes.is_suspect(segment.name())).hits.is_empty();
-            if self.other_place(&snapshot, &key, FrameKind::Chunk)?.is_none() && !large() {
-                return Err(gone());
+            if self.other_place(snapshot, &key, FrameKind::Chunk)?.is_none() && !large() {
+                return Ok(false);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Find other places for what stands in packs that are condemned or gone; copy what has none.
@@ -187,12 +202,19 @@ impl Store {
     pub fn are_whole(&self, keys: &[Digest], cancel: &Cancel) -> Result<Vec<bool>> {
         let inner = &self.inner;
         inner.notes.refresh(inner.disk.as_ref())?;
-        let snapshot = inner.levels.snapshot()?;
+        let mut snapshot = inner.levels.snapshot()?;
         let mut answers =
             pipeline::map(keys, inner.threads, 256, cancel, |key| Ok(inner.is_whole(&snapshot, key, cancel)))?;
-        if answers.iter().any(|whole| !matches!(whole, Ok(true))) {
-            // Another process may have saved it, or merged what cannot be read, since the index was listed.
-            let snapshot = inner.levels.refresh()?;
+        for round in 0..ROUNDS {
+            if answers.iter().all(|whole| matches!(whole, Ok(true))) {
+                break;
+            }
+            // Another process may have saved it, or merged where it stands, since the index was listed.
+            let listed = inner.levels.refresh()?;
+            if round > 0 && listed.losses == snapshot.losses {
+                break;
+            }
+            snapshot = listed;
             for (key, whole) in keys.iter().zip(&mut answers).filter(|(_, whole)| !matches!(whole, Ok(true))) {
                 cancel.check()?;
                 *whole = inner.is_whole(&snapshot, key, cancel);

@@ -90,6 +90,20 @@ impl Store {
     }
 }
 
+/// Bytes of packs that one call holds at once while they come from elsewhere: beside the blobs they are for.
+const COMING: u64 = 64 * 1024 * 1024;
+
+/// How many of these tasks are requests side by side: all, unless they are large.
+fn at_once(tasks: &[Task<'_>]) -> usize {
+    let len = |task: &Task<'_>| {
+        let start = task.first().map_or(0, |job| job.entry.offset);
+        task.last().map_or(0, |job| job.entry.end().saturating_sub(start))
+    };
+    let largest = tasks.iter().map(len).max().unwrap_or(0);
+    let many = COMING.checked_div(largest).and_then(|many| usize::try_from(many).ok()).unwrap_or(1);
+    tasks.len().min(many.max(1))
+}
+
 /// Whether what could not be read may be read by another way.
 fn may_be_elsewhere(result: &Result<()>) -> bool {
     matches!(result, Err(error) if matches!(error.kind(), Kind::Corrupt | Kind::NotFound | Kind::Io))
@@ -256,7 +270,7 @@ impl Inner {
         tasks: Vec<Task<'_>>,
         cancel: &Cancel,
     ) -> Vec<(usize, Entry, Error)> {
-        let share = if self.disk.reach().far { tasks.len() } else { tasks.len().div_ceil(2) };
+        let share = if self.disk.reach().far { at_once(&tasks) } else { tasks.len().div_ceil(2) };
         let hands = self.crew.join(self.threads.min(share));
         let source = Mutex::new(tasks.into_iter());
         let failed = Mutex::new(Vec::new());

@@ -63,6 +63,41 @@ fn a_batch_that_leans_on_a_small_pack_which_is_merged_away_meanwhile_is_committe
     assert_loads(&two, &blobs);
 }
 
+/// What the batch leans on moves twice: before it is committed, and while that is checked.
+#[test]
+fn a_batch_is_committed_although_what_it_leans_on_is_merged_at_any_moment_of_the_check() {
+    let (made, blobs) = crowded(8 * 17, 900);
+    let new: Vec<_> = (0..17).map(|i| noise(5_000 + i, 900)).collect();
+    let mut struck = 0;
+    for strike in 0.. {
+        let disk = made.crash(0);
+        let (one, two) = (open(&disk.process()), open(&disk.process()));
+        let mut batch = two.begin(Default::default()).unwrap();
+        let items: Vec<&[u8]> = blobs.iter().map(Vec::as_slice).collect();
+        batch.add(&items, &Cancel::new()).unwrap();
+        assert!(one.maintain(&Cancel::new()).unwrap(), "the youngest are merged");
+        for blob in &new {
+            save(&one, std::slice::from_ref(blob));
+        }
+        let merged = Cancel::new();
+        let told = merged.clone();
+        disk.meanwhile(strike, move || {
+            if one.maintain(&Cancel::new()).unwrap() {
+                told.cancel();
+            }
+        });
+        let saved = two.commit(vec![batch]).remove(0);
+        let saved = saved.unwrap_or_else(|error| panic!("merged before operation {strike}: {error}"));
+        assert!(saved.iter().all(|saved| saved.existed));
+        if !merged.is_cancelled() {
+            break;
+        }
+        struck += 1;
+        assert_loads(&open(&disk.process()), &blobs);
+    }
+    assert!(struck > 20, "hardly any moment of a commit was struck: {struck}");
+}
+
 /// A store whose index wants merging, and what is in it: twenty segments that become one; or nine of seventeen each, with more than
 /// 32 MiB of small packs, that become one with a pack of its own.
 fn crowded(commits: usize, len: usize) -> (SimDisk, Vec<Vec<u8>>) {
