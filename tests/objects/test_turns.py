@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import ssl
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -19,8 +19,11 @@ from packhouse.errors import StorageError
 from packhouse.objects.azure import AzureObjects, AzureOptions
 from packhouse.objects.bucket.store import BucketObjects
 from packhouse.objects.gcs import GCSObjects, GCSOptions
+from packhouse.objects.http import Call, HttpClient
+from packhouse.objects.http.calls import Signed
 from packhouse.objects.http.wires import PlainWire, TlsWire, Wire
 from packhouse.objects.s3 import S3Objects, S3Options
+from tests.hostile.server import Talk, answer, hostile
 
 SIZE = 16 << 20
 LEAST = 16
@@ -90,6 +93,29 @@ async def test_a_service_that_takes_all_at_once_does_not_stop_the_loop(kind: str
         tasks.cancel_scope.cancel()
     assert not queue
     assert turns.count >= LEAST - 1
+
+
+async def test_many_requests_at_once_begin_in_turns_of_their_own() -> None:
+    turns, begun = Turns(), list[int]()
+
+    async def sign(call: Call) -> Signed:
+        begun.append(turns.count)
+        return Signed(call.url, call.headers)
+
+    def well(talk: Talk) -> None:
+        for _ in talk.requests():
+            talk.send(answer(200, b"body"))
+
+    with hostile(well) as server:
+        call = Call(method="GET", url=f"{server.url}/name", what="read name")
+        async with HttpClient() as client, anyio.create_task_group() as tasks:
+            tasks.start_soon(turns.run)
+            async with anyio.create_task_group() as requests:
+                for _ in range(24):
+                    requests.start_soon(client.fetch, call, sign, lambda _: None)
+            tasks.cancel_scope.cancel()
+    assert len(begun) == 24
+    assert max(Counter(begun).values()) <= 2, "trio chooses who goes first in a turn"
 
 
 class Longest:

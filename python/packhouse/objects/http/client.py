@@ -136,7 +136,8 @@ class HttpClient:
         """Send once; return the reply, or what is wrong and how long the service wants to be left alone."""
         async with self.gate.slot():
             started = time.monotonic()
-            signed = await sign(call)
+            async with self.gate.beginning:
+                signed = await sign(call)
             with anyio.move_on_after(self.options.answer + _size_of(call) / self.options.slowest) as scope:
                 try:
                     reply = await self._send(call, signed, scope, allowance)

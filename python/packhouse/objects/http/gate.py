@@ -20,6 +20,8 @@ class Gate:
     """
 
     def __init__(self, most: int, shared: anyio.CapacityLimiter | None = None) -> None:
+        self.beginning = anyio.Lock()
+        """Held while a request is made ready: of many that come together one begins in each turn of the event loop."""
         self._shared = shared
         self._most = most
         self._allowed = float(most)
