@@ -45,6 +45,14 @@ print(json.dumps({
     assert stock(folder).ask(EVERYTHING % "Troubled") == World(folder).ask(EVERYTHING % "Troubled")
 
 
+def _off(folder: Path) -> World:
+    return World(folder, drop_in=False)
+
+
+def _oldest_off(folder: Path) -> World:
+    return oldest(folder, drop_in=False)
+
+
 @pytest.mark.parametrize("drop_in", [True, False], ids=["on", "off"])
 def test_a_stock_client_reads_every_artifact(tmp_path: Path, drop_in: bool) -> None:
     World(tmp_path, drop_in=drop_in).flow("linear")
@@ -54,34 +62,28 @@ def test_a_stock_client_reads_every_artifact(tmp_path: Path, drop_in: bool) -> N
 
 
 @pytest.mark.parametrize(
-    "first",
+    ("first", "second"),
     [
-        pytest.param(True, id="on, joined again by stock"),
-        pytest.param(False, id="off, joined again by the drop-in"),
+        pytest.param(World, stock, id="on, joined again by stock"),
+        pytest.param(stock, World, id="off, joined again by the drop-in"),
+        pytest.param(oldest, _oldest_off, id="on, joined again by stock, with the oldest Metaflow"),
+        pytest.param(_oldest_off, oldest, id="off, joined again by the drop-in, with the oldest Metaflow"),
     ],
 )
 def test_a_foreach_of_a_hundred_tasks_ends_well_and_is_joined_again_by_the_other_writer(
-    tmp_path: Path, first: bool
+    tmp_path: Path, first: Callable[[Path], World], second: Callable[[Path], World]
 ) -> None:
     # One hundred processes for both: it runs to its end, is resumed at its join, breaks there, and the other ends it.
-    world = lean(World(tmp_path, drop_in=first))
+    world = lean(first(tmp_path))
     world.flow("wide", "run", *HUNDRED)
     _check(tmp_path, "Wide", 103)
-    broken = replace(world, extra={"WIDE_BREAK": "1"})
+    broken = replace(world, extra=world.extra | {"WIDE_BREAK": "1"})
     assert "broken on request" in broken.flow("wide", "resume", "join", *HUNDRED, fails=True)
-    (stock(tmp_path) if first else World(tmp_path)).flow("wide", "resume", *HUNDRED)
+    second(tmp_path).flow("wide", "resume", *HUNDRED)
     seen = World(tmp_path).ask(EVERYTHING % "Wide")
     assert seen == stock(tmp_path).ask(EVERYTHING % "Wide")
     assert [task["successful"] for task in seen.values()].count(True) == 103 + 101 + 103
     assert verify_datastore(str(tmp_path)).hurt == []
-
-
-def _off(folder: Path) -> World:
-    return World(folder, drop_in=False)
-
-
-def _oldest_off(folder: Path) -> World:
-    return oldest(folder, drop_in=False)
 
 
 @pytest.mark.parametrize(
@@ -104,12 +106,20 @@ def test_retries_catch_cards_files_and_a_resume_by_the_other_writer(
     _troubled_ended_well(tmp_path)
 
 
-@pytest.mark.parametrize("drop_in", [True, False], ids=["on", "off"])
+@pytest.mark.parametrize(
+    "world",
+    [
+        pytest.param(World, id="on"),
+        pytest.param(_off, id="off"),
+        pytest.param(oldest, id="on, with the oldest Metaflow"),
+        pytest.param(_oldest_off, id="off, with the oldest Metaflow"),
+    ],
+)
 def test_branches_retries_catch_cards_and_files_run_to_their_end_with_one_writer_alone(
-    tmp_path: Path, drop_in: bool
+    tmp_path: Path, world: Callable[[Path], World]
 ) -> None:
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
-    World(tmp_path, drop_in=drop_in, extra={"TROUBLED_TABLE": str(tmp_path / "table.csv")}).flow("troubled")
+    replace(world(tmp_path), extra={"TROUBLED_TABLE": str(tmp_path / "table.csv")}).flow("troubled")
     _troubled_ended_well(tmp_path)
 
 
@@ -133,14 +143,3 @@ def test_the_oldest_metaflow_that_is_supported_writes_what_the_newest_reads(tmp_
     _check(tmp_path, "Linear", 3)
     old.flow("linear", "resume", "middle")
     _check(tmp_path, "Linear", 6)
-
-
-@pytest.mark.parametrize("drop_in", [True, False], ids=["on", "off"])
-def test_a_foreach_of_a_hundred_tasks_of_the_oldest_metaflow_is_read_by_the_newest(
-    tmp_path: Path, drop_in: bool
-) -> None:
-    world = lean(oldest(tmp_path, drop_in=drop_in))
-    replace(world, extra={"WIDE_ANY_ORDER": "1"}).flow("wide", "run", *HUNDRED)
-    _check(tmp_path, "Wide", 103)
-    beside = list((tmp_path / ".metaflow/Wide/data").rglob("*_meta"))
-    assert bool(beside) != drop_in, "the drop-in keeps one file per key, stock two"

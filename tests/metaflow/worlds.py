@@ -94,7 +94,8 @@ def stock(folder: Path) -> World:
 
 def oldest(folder: Path, *, drop_in: bool = True) -> World:
     """The oldest Metaflow that is supported, with the drop-in: the page says why it is that one."""
-    return World(folder, drop_in=drop_in, python=_VENVS / "oldest" / "bin" / "python")
+    python = _VENVS / "oldest" / "bin" / "python"
+    return World(folder, drop_in=drop_in, python=python, extra={"WIDE_ANY_ORDER": "1"})
 
 
 def lean(world: World) -> World:
