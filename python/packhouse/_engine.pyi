@@ -17,6 +17,8 @@ __all__ = [
     "Saved",
     "Store",
     "count_keys",
+    "crc32",
+    "crc32c",
     "gzip_keys",
     "gzip_pack",
 ]
@@ -101,6 +103,8 @@ class NameListing:
     def skip_to(self, after: str) -> None: ...
 
 def count_keys(objects: list[Any]) -> int: ...
+def crc32(data: Buffer, before: int = 0) -> int: ...
+def crc32c(data: Buffer, before: int = 0) -> int: ...
 
 @final
 class GzipFiles:

@@ -6,6 +6,7 @@
 mod batch;
 mod buffers;
 mod cancel;
+mod crc;
 mod detach;
 mod disk;
 mod errors;
@@ -32,6 +33,8 @@ mod _engine {
     use crate::batch::Batch;
     #[pymodule_export]
     use crate::cancel::Cancel;
+    #[pymodule_export]
+    use crate::crc::{crc32, crc32c};
     #[pymodule_export]
     use crate::disk::Disk;
     #[pymodule_export]

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use packhouse_engine::Refusal;
-use packhouse_engine::disk::{Bytes, Meta, Objects, Upload};
+use packhouse_engine::disk::{Bytes, Meta, Objects, Room, Upload};
 use pyo3::exceptions::{PyEOFError, PyFileExistsError, PyFileNotFoundError, PyNotImplementedError, PyPermissionError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::part::{Part, Spare};
+use crate::part::{Filling, Part, Spare};
 
 /// `packhouse.blobs.carrier.Carrier`, seen from the engine.
 pub(crate) struct Carrier {
@@ -114,7 +114,7 @@ impl Objects for Carrier {
 
     fn upload(&self, name: &str) -> io::Result<Box<dyn Upload>> {
         let upload = self.call(|carrier| Ok(carrier.call_method1("upload", (name,))?.unbind()))?;
-        Ok(Box::new(OnTheWay { upload: Some(upload), spare: Arc::clone(&self.spare) }))
+        Ok(Box::new(OnTheWay { upload: Some(Arc::new(upload)), spare: Arc::clone(&self.spare) }))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -137,7 +137,8 @@ impl Objects for Carrier {
 }
 
 struct OnTheWay {
-    upload: Option<Py<PyAny>>,
+    /// There until it is finished.
+    upload: Option<Arc<Py<PyAny>>>,
     spare: Arc<Spare>,
 }
 
@@ -148,34 +149,54 @@ impl fmt::Debug for OnTheWay {
 }
 
 impl OnTheWay {
-    fn call(&self, method: &str, part: Option<Part>) -> io::Result<()> {
+    fn call(&self, method: &str) -> io::Result<()> {
         Python::attach(|py| {
             let Some(upload) = &self.upload else { return Ok(()) };
-            let upload = upload.bind(py);
-            let done = match part {
-                Some(part) => upload.call_method1(method, (part,)),
-                None => upload.call_method0(method),
-            };
-            done.map(drop).map_err(|error| told(py, &error))
+            upload.bind(py).call_method0(method).map(drop).map_err(|error| told(py, &error))
         })
     }
 }
 
 impl Upload for OnTheWay {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.call("write", Some(Part::copy_of(bytes, &self.spare)?))
+    fn room(&self, len: usize) -> io::Result<Box<dyn Room>> {
+        let upload = self.upload.clone().ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(Box::new(Space { room: Filling::new(len, &self.spare)?, upload }))
     }
 
     fn finish(mut self: Box<Self>) -> io::Result<()> {
-        let done = self.call("finish", None);
+        let done = self.call("finish");
         self.upload = None;
         done
+    }
+}
+
+/// Memory for a part of an upload.
+struct Space {
+    room: Filling,
+    upload: Arc<Py<PyAny>>,
+}
+
+impl fmt::Debug for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Space").field("upload", &self.upload).finish_non_exhaustive()
+    }
+}
+
+impl Room for Space {
+    fn bytes(&mut self) -> &mut [u8] {
+        self.room.bytes()
+    }
+
+    fn send(self: Box<Self>, len: usize) -> io::Result<()> {
+        let Self { room, upload } = *self;
+        let part = room.part(len);
+        Python::attach(|py| upload.bind(py).call_method1("write", (part,)).map(drop).map_err(|error| told(py, &error)))
     }
 }
 
 impl Drop for OnTheWay {
     fn drop(&mut self) {
         // Whoever gives an upload up has an error of its own to tell.
-        let _ = self.call("abort", None);
+        let _ = self.call("abort");
     }
 }

@@ -12,7 +12,7 @@ use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use crate::buffers::ask_for_huge_pages;
 
 /// Mappings that are kept for the next: as many as two loads and an upload have at a time.
-const KEPT: usize = 4;
+const KEPT: usize = 8;
 
 /// A mapping is this long, or a multiple of it: one that is kept fits what comes next.
 const GRAIN: usize = 1 << 20;
@@ -111,18 +111,31 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// A copy of some bytes, not none. Needs no GIL.
-    pub(crate) fn copy_of(bytes: &[u8], spare: &Arc<Spare>) -> io::Result<Self> {
-        let memory = spare.memory(bytes.len())?;
-        // SAFETY: it is as long, may be written to, and is known to nobody else.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), memory.start(), bytes.len()) };
-        Ok(Self { memory: Arc::new(memory), writable: false })
-    }
-
     /// Room for so many bytes, not none, and what holds them when they have come. Needs no GIL.
     pub(crate) fn room(len: usize, spare: &Arc<Spare>) -> io::Result<(Self, Coming)> {
         let memory = Arc::new(spare.memory(len)?);
         Ok((Self { memory: Arc::clone(&memory), writable: true }, Coming(memory)))
+    }
+}
+
+/// Memory of a part that Python has not seen yet.
+pub(crate) struct Filling(Memory);
+
+impl Filling {
+    /// Room for so many bytes, not none. Needs no GIL.
+    pub(crate) fn new(len: usize, spare: &Arc<Spare>) -> io::Result<Self> {
+        spare.memory(len).map(Self)
+    }
+
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the memory has `len` bytes, zeros or what stood there before, and nobody else knows of it.
+        unsafe { slice::from_raw_parts_mut(self.0.start(), self.0.len) }
+    }
+
+    /// Its first bytes, as many as there are, to be read by Python.
+    pub(crate) fn part(mut self, count: usize) -> Part {
+        self.0.len = self.0.len.min(count);
+        Part { memory: Arc::new(self.0), writable: false }
     }
 }
 

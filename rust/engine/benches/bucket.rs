@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use packhouse_engine::cancel::Cancel;
 use packhouse_engine::digest::{self, Digest};
-use packhouse_engine::disk::{BucketDisk, Bytes, Meta, Objects, Upload};
+use packhouse_engine::disk::{BucketDisk, Bytes, Meta, Objects, Room, Upload};
 use packhouse_engine::format::contents::SegmentContents;
 use packhouse_engine::format::{Entry, FrameKind, PackRow, Settings};
 use packhouse_engine::store::{BatchOptions, OpenOptions, Store};
@@ -84,7 +84,7 @@ impl Objects for Folder {
     fn upload(&self, name: &str) -> io::Result<Box<dyn Upload>> {
         let path = self.root.join(name);
         fs::create_dir_all(path.parent().unwrap())?;
-        Ok(Box::new(OnItsWay(File::create(path)?)))
+        Ok(Box::new(OnItsWay(Arc::new(File::create(path)?))))
     }
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.root.join(name))
@@ -122,14 +122,26 @@ impl Objects for Folder {
 }
 
 #[derive(Debug)]
-struct OnItsWay(File);
+struct OnItsWay(Arc<File>);
+
+#[derive(Debug)]
+struct Part(Arc<File>, Vec<u8>);
 
 impl Upload for OnItsWay {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+    fn room(&self, len: usize) -> io::Result<Box<dyn Room>> {
+        Ok(Box::new(Part(Arc::clone(&self.0), vec![0; len])))
     }
     fn finish(self: Box<Self>) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Room for Part {
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut self.1
+    }
+    fn send(self: Box<Self>, len: usize) -> io::Result<()> {
+        self.0.as_ref().write_all(&self.1[..len])
     }
 }
 

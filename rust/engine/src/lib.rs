@@ -18,6 +18,7 @@
 pub mod cancel;
 pub mod chunk;
 pub mod codec;
+pub mod crc;
 pub mod digest;
 pub mod disk;
 pub mod error;

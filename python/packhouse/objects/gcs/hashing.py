@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 
 from anyio import to_thread
 
+from packhouse._engine import crc32c
 from packhouse.objects.contract import Bytes
 
 __all__ = ["Hash"]
@@ -20,23 +21,14 @@ class Hash:
     """The digest of a body that comes in parts, as the service writes it.
 
     Args:
-        kind: `crc32c` or `md5`; MD5 where google-crc32c is missing.
+        kind: which digest.
     """
 
-    def __init__(self, kind: str) -> None:
-        self._state: Any = None
-        if kind == "crc32c":
-            try:
-                import google_crc32c  # noqa: PLC0415 - an extra
-            except ImportError:
-                pass
-            else:
-                untyped: Any = google_crc32c
-                self._state = untyped.Checksum()
-        self.field = "md5Hash" if self._state is None else "crc32c"
+    def __init__(self, kind: Literal["crc32c", "md5"]) -> None:
+        self._crc = 0
+        self._md5 = hashlib.md5(usedforsecurity=False) if kind == "md5" else None
+        self.field = "crc32c" if self._md5 is None else "md5Hash"
         """What it is called in an object's description."""
-        if self._state is None:
-            self._state = hashlib.md5(usedforsecurity=False)
 
     async def update(self, pieces: Sequence[Bytes]) -> None:
         """Take more bytes, in a thread where that takes long."""
@@ -47,15 +39,18 @@ class Hash:
 
     def _update(self, pieces: Sequence[Bytes]) -> None:
         for piece in pieces:
-            # google-crc32c takes nothing but bytes-like memory that it can read at once
-            self._state.update(memoryview(piece) if self.field == "md5Hash" else bytes(piece))
+            if self._md5 is None:
+                self._crc = crc32c(piece, self._crc)
+            else:
+                self._md5.update(piece)
 
     @property
     def text(self) -> str:
         """The digest, in base64."""
-        return base64.b64encode(self._state.digest()).decode()
+        digest = self._crc.to_bytes(4, "big") if self._md5 is None else self._md5.digest()
+        return base64.b64encode(digest).decode()
 
     @property
     def header(self) -> str:
         """As `x-goog-hash` has it."""
-        return f"{'md5' if self.field == 'md5Hash' else 'crc32c'}={self.text}"
+        return f"{'crc32c' if self._md5 is None else 'md5'}={self.text}"

@@ -30,7 +30,7 @@ class GCSOptions(BucketOptions):
         storage_class: of what is written.
         kms_key: what objects are encrypted with, `projects/…/cryptoKeys/…`; None for the bucket's own choice.
         customer_key: 32 bytes of a key of one's own, secret: who loses it has lost the objects.
-        checksum: what uploads are guarded with in transit; MD5 where `google-crc32c` is not installed.
+        checksum: what uploads are guarded with in transit.
     """
 
     endpoint: str | None = None

@@ -10,11 +10,13 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import struct
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -22,6 +24,8 @@ from anyio import to_thread
 
 __all__ = ["Glance", "PlainWire", "TlsWire", "Wire"]
 
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 Glance: TypeAlias = Literal["silent", "speaks", "closed"]
 _TURN = 512 << 10
 """Bytes after which the event loop has its turn: a quarter of a millisecond of copying. A fast peer is always ready for
@@ -29,8 +33,9 @@ more, and so are those of a dozen other connections."""
 _RAW = 512 << 10
 """Bytes of a read of the socket under TLS: docs/decisions/011."""
 _BY_THREAD = 512 << 10
-"""Bytes from which on a thread receives what is left: the loop would copy them, and be woken for every piece."""
+"""Bytes from which on a thread moves what is left: the loop would copy them, and be woken for every piece."""
 _BUFFERS_AT_ONCE = 64
+_AT_ONCE = 1 << 30
 _LOOK_UP = 0.25
 """Seconds after which a sender that cannot go on looks whether the peer has answered already."""
 
@@ -91,6 +96,8 @@ class PlainWire(Wire):
     """The socket itself."""
 
     async def send(self, queue: deque[memoryview]) -> bool:
+        if sum(view.nbytes for view in queue) >= _BY_THREAD:
+            return await self._in_thread(_send_all, queue)
         while queue:
             await self._give_turn()
             some = _first(queue, _TURN)
@@ -119,34 +126,39 @@ class PlainWire(Wire):
     async def fill(self, target: memoryview) -> int:
         if len(target) < _BY_THREAD:
             return await super().fill(target)
-        ended = anyio.Event()
-        outcome: int | OSError = 0
+        return await self._in_thread(_receive_all, target)
 
-        async def receive() -> None:
-            nonlocal outcome
+    async def _in_thread(self, work: Callable[[socket.socket, _T], _R], what: _T) -> _R:
+        """Let a thread work with the socket, which blocks meanwhile; given up, it ends at once."""
+        ended = anyio.Event()
+        done: list[_R] = []
+        failure: OSError | None = None
+
+        async def run() -> None:
+            nonlocal failure
             try:
-                outcome = await to_thread.run_sync(_receive_all, self.raw, target, limiter=anyio.CapacityLimiter(1))
+                done.append(await to_thread.run_sync(_blocking, work, self.raw, what, limiter=anyio.CapacityLimiter(1)))
+            except OSError as error:
+                failure = error
             except RuntimeError as error:  # the system has no more threads
-                outcome = OSError(errno.EAGAIN, str(error))
+                failure = OSError(errno.EAGAIN, str(error))
             ended.set()
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(receive)
+            tasks.start_soon(run)
             try:
                 await ended.wait()
             except BaseException:
                 with suppress(OSError):
                     self.raw.shutdown(socket.SHUT_RDWR)  # ends the thread's call, which the group waits for
                 raise
-        if isinstance(outcome, OSError):
-            raise outcome
-        return outcome
+        if failure is not None:
+            raise failure
+        return done[0]
 
     def glance(self) -> Glance:
         try:
-            return "speaks" if self.raw.recv(1, socket.MSG_PEEK) else "closed"
-        except BlockingIOError:
-            return "silent"
+            return _glance(self.raw)
         except OSError:
             return "closed"
 
@@ -262,20 +274,40 @@ class TlsWire(Wire):
         return "speaks" if count else "closed"
 
 
-def _receive_all(raw: socket.socket, target: memoryview) -> int | OSError:
+def _glance(raw: socket.socket) -> Glance:
+    try:
+        return "speaks" if raw.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) else "closed"
+    except BlockingIOError:
+        return "silent"
+
+
+def _blocking(work: Callable[[socket.socket, _T], _R], raw: socket.socket, what: _T) -> _R:
+    raw.setblocking(True)
+    done = work(raw, what)
+    raw.setblocking(False)
+    return done
+
+
+def _receive_all(raw: socket.socket, target: memoryview) -> int:
     """Fill the target by one system call, as a rule: the kernel copies what comes, and nobody is woken meanwhile."""
     done = 0
-    try:
-        raw.setblocking(True)
-        while done < len(target):
-            count = raw.recv_into(target[done:], 0, socket.MSG_WAITALL)
-            if not count:
-                break
-            done += count
-        raw.setblocking(False)
-    except OSError as error:
-        return error
+    while done < len(target):
+        count = raw.recv_into(target[done:], 0, socket.MSG_WAITALL)
+        if not count:
+            break
+        done += count
     return done
+
+
+def _send_all(raw: socket.socket, queue: deque[memoryview]) -> bool:
+    """Send what is in the queue by as few system calls; `False` when the peer spoke before the end."""
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, int(_LOOK_UP * 1e6)))
+    while queue:
+        with suppress(BlockingIOError):  # in all that time nothing could be sent
+            _take(queue, raw.sendmsg(_first(queue, _AT_ONCE)))
+        if queue and _glance(raw) == "speaks":
+            return False
+    return True
 
 
 def _first(queue: deque[memoryview], most: int) -> list[memoryview]:

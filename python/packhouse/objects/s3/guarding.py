@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import zlib
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from anyio import to_thread
 
+from packhouse._engine import crc32
 from packhouse.objects.contract import Bytes
 
 __all__ = ["Guard", "guard"]
@@ -58,6 +58,6 @@ def _guard(body: Sequence[Bytes], kind: str, signed: bool) -> Guard:
         return Guard(headers | {"x-amz-checksum-sha256": text}, ("ChecksumSHA256", text))
     crc = 0
     for buffer in body:
-        crc = zlib.crc32(buffer, crc)
+        crc = crc32(buffer, crc)
     text = base64.b64encode(crc.to_bytes(4, "big")).decode()
     return Guard(headers | {"x-amz-checksum-crc32": text}, ("ChecksumCRC32", text))

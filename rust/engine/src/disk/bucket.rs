@@ -12,7 +12,7 @@ use std::fmt::Debug;
 use std::io::{self, IoSliceMut};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use self::staging::{BucketFile, Spare};
+use self::staging::BucketFile;
 use super::{BlockCache, Bytes, Disk, Entry, File, Lock, Meta, Parked, Reach, Staged};
 use crate::format::Envelope;
 use crate::format::envelope::MAX_NAME;
@@ -36,7 +36,7 @@ pub trait Objects: Send + Sync + Debug {
     fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
     /// Write an object if what has its name is of that version, nothing if there is none (`AlreadyExists` otherwise).
     fn put_if(&self, name: &str, bytes: &[u8], version: Option<&str>) -> io::Result<()>;
-    /// Begin to write an object in parts.
+    /// An object that is to leave in parts.
     fn upload(&self, name: &str) -> io::Result<Box<dyn Upload>>;
     /// Remove an object; one that is gone is no error.
     fn remove(&self, name: &str) -> io::Result<()>;
@@ -50,10 +50,18 @@ pub trait Objects: Send + Sync + Debug {
 
 /// An object on its way, part by part. Dropped before it is finished it leaves nothing.
 pub trait Upload: Send + Sync + Debug {
-    /// Hand over the next bytes; blocks while too much is on its way.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Memory for a part of so many bytes; what stands in it says nothing.
+    fn room(&self, len: usize) -> io::Result<Box<dyn Room>>;
     /// Wait until all is durable.
     fn finish(self: Box<Self>) -> io::Result<()>;
+}
+
+/// Memory of an upload, to be filled and sent.
+pub trait Room: Send + Sync + Debug {
+    /// All of it.
+    fn bytes(&mut self) -> &mut [u8];
+    /// Hand over its first `len` bytes as the next of the object; blocks while too much is on its way.
+    fn send(self: Box<Self>, len: usize) -> io::Result<()>;
 }
 
 /// See the module.
@@ -61,7 +69,6 @@ pub trait Upload: Send + Sync + Debug {
 pub struct BucketDisk {
     objects: Arc<dyn Objects>,
     recent: Recent,
-    spare: Spare,
     cache: Option<Arc<BlockCache>>,
     /// A segment whose index takes no more bytes is read whole as it is opened.
     whole: u64,
@@ -74,7 +81,7 @@ impl BucketDisk {
     /// A disk over objects; blocks of its index are kept in `cache`.
     #[must_use]
     pub fn new(objects: Arc<dyn Objects>, cache: Option<Arc<BlockCache>>) -> Self {
-        Self { objects, recent: Recent::default(), spare: Spare::default(), cache, whole: 512 * 1024 }
+        Self { objects, recent: Recent::default(), cache, whole: 512 * 1024 }
     }
 
     /// Read no segment whole that takes more bytes: tests let small stores be read as large ones are.
@@ -104,9 +111,7 @@ impl BucketDisk {
     }
 
     fn new_file(&self, name: Option<&str>) -> Box<dyn Staged> {
-        let objects = Arc::clone(&self.objects);
-        let (recent, spare) = (Arc::clone(&self.recent), Arc::clone(&self.spare));
-        Box::new(BucketFile::new(objects, recent, spare, name))
+        Box::new(BucketFile::new(Arc::clone(&self.objects), Arc::clone(&self.recent), name))
     }
 }
 

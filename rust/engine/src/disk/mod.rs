@@ -18,7 +18,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use self::bucket::{BucketDisk, Objects, Upload};
+pub use self::bucket::{BucketDisk, Objects, Room, Upload};
 pub use self::cache::{BlockCache, Tell};
 pub use self::real::{FileSystem, RealDisk};
 pub use self::sim::{Bug, Failure, Fault, Op, Record, SimDisk};
@@ -183,8 +183,9 @@ pub trait Staged: Send + Sync + Debug {
     fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<()>;
     /// Read back what was written.
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize>;
-    /// Ask the system to begin writing these bytes out; promises nothing.
-    fn start_writeback(&self, offset: u64, len: u64);
+    /// Ask the system to begin writing these bytes out; promises nothing. Where files leave in parts: send those that are full,
+    /// after which whoever wrote more meanwhile waits.
+    fn start_writeback(&self, offset: u64, len: u64) -> io::Result<()>;
     /// Make the bytes durable. At most one try: after a failure the file must be given up.
     fn sync(&mut self) -> io::Result<()>;
     /// The disk's own clock at the last write, in milliseconds since 1970.

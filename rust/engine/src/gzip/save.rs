@@ -151,7 +151,7 @@ impl GzipBatch {
         let file = if few {
             let file = self.disk.stage().at("write", &key.path())?;
             file.write_at(&[IoSlice::new(bytes)], 0).at("write", &key.path())?;
-            file.start_writeback(0, bytes.len() as u64);
+            file.start_writeback(0, bytes.len() as u64).at("write", &key.path())?;
             Waiting::Staged(file)
         } else {
             Waiting::Parked(self.disk.park(bytes).at("write", &key.path())?)
@@ -282,7 +282,7 @@ impl<'a> Stations for Packing<'a> {
 
     fn after(&self, (offset, bytes): (u64, Vec<u8>)) -> Result<()> {
         self.file.write_at(&[IoSlice::new(&bytes)], offset).at("write", "a new file")?;
-        self.file.start_writeback(offset, bytes.len() as u64);
+        self.file.start_writeback(offset, bytes.len() as u64).at("write", "a new file")?;
         if !self.hashing.swap(true, Ordering::AcqRel) {
             let key = Sha1Key::of_unless(self.blob, self.cancel)?;
             if self.batch.is_known(key, self.blob, self.cancel)? {

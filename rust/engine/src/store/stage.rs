@@ -70,7 +70,7 @@ impl Placed {
     }
 }
 
-/// Bytes to be written, to a place that is already decided.
+/// Bytes to be written, to a place that is already decided; none where they leave in order, and were copied as they were placed.
 pub(crate) struct Write<'a> {
     pack: Arc<PackFile>,
     offset: u64,
@@ -144,7 +144,7 @@ impl Stage {
         };
         if pack != SMALL {
             let file = self.packs.last().ok_or_else(super::internal)?;
-            push(writes, file, offset, Part::Frame(bytes, encoded), &[placed]);
+            push(store, writes, file, offset, Part::Frame(bytes, encoded), &[placed])?;
         }
         self.ledger.push(store.disk.as_ref(), placed, store.entries_in_memory, pack != SMALL)?;
         Ok(placed)
@@ -180,38 +180,52 @@ impl Stage {
             }
         }
         let moved = if number == 0 { self.ledger.recent() } else { &[] };
-        push(writes, &pack, 0, Part::Head(head), moved);
-        Ok(())
+        push(store, writes, &pack, 0, Part::Head(head), moved)
     }
 }
 
 /// Neighbours in one pack are written together.
-fn push<'a>(writes: &mut Vec<Write<'a>>, pack: &Arc<PackFile>, offset: u64, part: Part<'a>, placed: &[Placed]) {
+fn push<'a>(
+    store: &Inner,
+    writes: &mut Vec<Write<'a>>,
+    pack: &Arc<PackFile>,
+    offset: u64,
+    part: Part<'a>,
+    placed: &[Placed],
+) -> Result<()> {
     let joins = |last: &mut Write<'a>| Arc::ptr_eq(&last.pack, pack) && last.parts.len() < PIECES / 2;
     let fresh = || Write { pack: Arc::clone(pack), offset, parts: Vec::new(), frames: Vec::new() };
     let mut write = writes.pop_if(joins).unwrap_or_else(fresh);
-    write.parts.push(part);
-    write.frames.extend_from_slice(placed);
+    if store.disk.reach().far {
+        pack.staged().write_at(&part.pieces(), offset).at("write pack", &pack.id.to_string())?;
+    } else {
+        write.parts.push(part);
+        write.frames.extend_from_slice(placed);
+    }
     writes.push(write);
+    Ok(())
+}
+
+impl Part<'_> {
+    fn pieces(&self) -> [IoSlice<'_>; 2] {
+        match self {
+            Part::Head(head) => [IoSlice::new(head), IoSlice::new(&[])],
+            Part::Frame(header, encoded) => [IoSlice::new(header), IoSlice::new(&encoded.payload)],
+        }
+    }
 }
 
 impl Write<'_> {
     /// Write it, let the system begin to write it out, and offer its frames to other batches.
     pub(crate) fn run(&self, store: &Inner) -> Result<()> {
-        let mut pieces = Vec::with_capacity(self.parts.len().saturating_mul(2));
-        for part in &self.parts {
-            match part {
-                Part::Head(head) => pieces.push(IoSlice::new(head)),
-                Part::Frame(header, encoded) => {
-                    pieces.push(IoSlice::new(header));
-                    pieces.push(IoSlice::new(&encoded.payload));
-                }
-            }
-        }
+        let pieces: Vec<_> = self.parts.iter().flat_map(Part::pieces).collect();
         let len = pieces.iter().fold(0_u64, |sum, piece| sum.saturating_add(piece.len() as u64));
         let staged = self.pack.staged();
-        staged.write_at(&pieces, self.offset).at("write pack", &self.pack.id.to_string())?;
-        staged.start_writeback(self.offset, len);
+        let what = self.pack.id.to_string();
+        if !pieces.is_empty() {
+            staged.write_at(&pieces, self.offset).at("write pack", &what)?;
+        }
+        staged.start_writeback(self.offset, len).at("write pack", &what)?;
         if store.disk.reads_back() {
             store.pending.offer(&self.pack, &self.frames);
         }

@@ -40,7 +40,9 @@ impl Staged for Scratch {
         Ok(total)
     }
 
-    fn start_writeback(&self, _offset: u64, _len: u64) {}
+    fn start_writeback(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
 
     fn sync(&mut self) -> io::Result<()> {
         Ok(())

@@ -1,135 +1,93 @@
 //! A file on its way into a bucket: in memory until it has its name, or leaving in parts where the name is decided.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Objects, Recent, Upload, scatter};
+use super::{Objects, Recent, Room, Upload, scatter};
 use crate::disk::Staged;
 
 /// Bytes of a part that leaves before its file is whole.
 pub(super) const PART: usize = 8 * 1024 * 1024;
-/// What of a file waits in memory that is no larger than it must be.
+/// What of a file waits in memory of its own, before parts are made of it.
 const LITTLE: usize = 1024 * 1024;
-/// Memory for a part and what is written beside it meanwhile.
-const ROOM: usize = PART + 4 * LITTLE;
 /// How many files are remembered, and how long one may be.
 const REMEMBERED: usize = 16;
 const SHORT: usize = 1024 * 1024;
 
-/// A file that is being written.
+/// A file that is being written: anywhere while it has no name, at its end where it leaves in parts.
 #[derive(Debug)]
 pub(super) struct BucketFile {
     objects: Arc<dyn Objects>,
     recent: Recent,
     name: Option<String>,
     body: Mutex<Body>,
+    /// Held by whoever sends: parts leave in their order.
+    sending: Mutex<()>,
 }
 
-/// The bytes that have not left yet.
 #[derive(Debug, Default)]
 struct Body {
-    /// They begin at `left` in the file.
+    /// All of it, while it is little or has no name.
     window: Vec<u8>,
-    left: u64,
-    /// What of the window was written, from and to, in the file's own places; neighbours are joined.
-    written: BTreeMap<u64, u64>,
-    upload: Option<Box<dyn Upload>>,
-    spare: Spare,
+    leaving: Option<Leaving>,
 }
 
-/// Memory of [`ROOM`] bytes that no file needs now: the next that writes a part takes it.
-pub(super) type Spare = Arc<Mutex<Option<Vec<u8>>>>;
+/// A file that leaves in parts.
+#[derive(Debug)]
+struct Leaving {
+    upload: Box<dyn Upload>,
+    /// Parts that are full.
+    full: VecDeque<Box<dyn Room>>,
+    /// The part that is being filled, and how far it is.
+    last: Option<(Box<dyn Room>, usize)>,
+    /// The file's length.
+    end: u64,
+    /// A part was lost: it is never finished.
+    broken: bool,
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Body {
-    fn write(&mut self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
-        let mut at = usize::try_from(offset.checked_sub(self.left).ok_or_else(gone)?).map_err(|_| gone())?;
-        let start = offset;
-        let mut end = offset;
-        for buffer in buffers {
-            let to = at.saturating_add(buffer.len());
-            if self.window.len() < to {
-                if self.window.capacity() < to {
-                    self.grow(to);
-                }
-                self.window.resize(to, 0);
+impl Leaving {
+    fn new(upload: Box<dyn Upload>) -> Self {
+        Self { upload, full: VecDeque::new(), last: None, end: 0, broken: false }
+    }
+
+    fn append(&mut self, mut bytes: &[u8], offset: u64) -> io::Result<()> {
+        if offset != self.end {
+            return Err(unfit("it leaves in parts, and is written in order"));
+        }
+        self.end = self.end.saturating_add(bytes.len() as u64);
+        while !bytes.is_empty() {
+            let (mut room, filled) = match self.last.take() {
+                Some(last) => last,
+                None => (self.upload.room(PART)?, 0),
+            };
+            let memory = room.bytes().get_mut(filled..).unwrap_or_default();
+            let (now, later) = bytes.split_at(bytes.len().min(memory.len()));
+            let (target, left) = memory.split_at_mut(now.len());
+            target.copy_from_slice(now);
+            if left.is_empty() {
+                self.full.push_back(room);
+            } else {
+                self.last = Some((room, filled.saturating_add(now.len())));
             }
-            self.window.get_mut(at..to).ok_or_else(gone)?.copy_from_slice(buffer);
-            at = to;
-            end = end.saturating_add(buffer.len() as u64);
-        }
-        self.join(start, end);
-        Ok(())
-    }
-
-    /// Make room for a part and what comes beside it: in memory that another file no longer needs, if there is some.
-    fn grow(&mut self, to: usize) {
-        if !(LITTLE..=ROOM).contains(&to) {
-            self.window.reserve(to.saturating_sub(self.window.len()));
-            return;
-        }
-        let mut window = lock(&self.spare).take().unwrap_or_else(|| Vec::with_capacity(ROOM));
-        window.extend_from_slice(&self.window);
-        self.window = window;
-    }
-
-    fn join(&mut self, mut start: u64, mut end: u64) {
-        if let Some((&from, &to)) = self.written.range(..=start).next_back()
-            && to >= start
-        {
-            start = from;
-            end = end.max(to);
-        }
-        while let Some((&from, &to)) = self.written.range(start..).next()
-            && from <= end
-        {
-            end = end.max(to);
-            self.written.remove(&from);
-        }
-        self.written.insert(start, end);
-    }
-
-    /// Bytes at the window's begin without a gap.
-    fn ready(&self) -> usize {
-        let whole = self.written.first_key_value().filter(|(from, _)| **from <= self.left);
-        whole.map_or(0, |(_, to)| usize::try_from(to.saturating_sub(self.left)).unwrap_or(0))
-    }
-
-    fn send(&mut self, objects: &dyn Objects, name: &str, count: usize) -> io::Result<()> {
-        let upload = match &mut self.upload {
-            Some(upload) => upload,
-            none => none.insert(objects.upload(name)?),
-        };
-        upload.write(self.window.get(..count).ok_or_else(gone)?)?;
-        self.left = self.left.saturating_add(count as u64);
-        let rest = self.window.len().saturating_sub(count);
-        if rest > LITTLE {
-            self.window.drain(..count);
-            return Ok(());
-        }
-        // It may be long before more is written: files that are full wait for their batch.
-        let mut window = std::mem::take(&mut self.window);
-        self.window.extend_from_slice(window.get(count..).unwrap_or_default());
-        window.clear();
-        if window.capacity() <= ROOM {
-            lock(&self.spare).get_or_insert(window);
+            bytes = later;
         }
         Ok(())
     }
 }
 
-fn gone() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, "this place of the file has left already")
+fn unfit(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, why)
 }
 
 impl BucketFile {
-    pub(super) fn new(objects: Arc<dyn Objects>, recent: Recent, spare: Spare, name: Option<&str>) -> Self {
-        let body = Mutex::new(Body { spare, ..Body::default() });
-        Self { objects, recent, name: name.map(str::to_owned), body }
+    pub(super) fn new(objects: Arc<dyn Objects>, recent: Recent, name: Option<&str>) -> Self {
+        Self { objects, recent, name: name.map(str::to_owned), body: Mutex::default(), sending: Mutex::default() }
     }
 
     fn body(&self) -> MutexGuard<'_, Body> {
@@ -144,42 +102,80 @@ impl BucketFile {
         recent.insert(path.to_owned(), bytes);
     }
 
+    /// Send the parts that are full.
+    fn send(&self) -> io::Result<()> {
+        let _turn = lock(&self.sending);
+        loop {
+            let full = self.body().leaving.as_mut().and_then(|leaving| leaving.full.pop_front());
+            let Some(room) = full else { return Ok(()) };
+            if let Err(error) = room.send(PART) {
+                self.body().leaving.iter_mut().for_each(|leaving| leaving.broken = true);
+                return Err(error);
+            }
+        }
+    }
+
     fn put(&self, path: &str) -> io::Result<()> {
+        self.send()?;
         let mut body = self.body();
-        if body.left == 0 {
+        let Some(leaving) = body.leaving.take() else {
             self.objects.put(path, &body.window)?;
             if path.starts_with("index/") && body.window.len() <= SHORT {
                 self.remember(path, std::mem::take(&mut body.window));
             }
             return Ok(());
+        };
+        if leaving.broken {
+            return Err(unfit("a part of it did not arrive"));
         }
-        let rest = body.window.len();
-        if rest > 0 {
-            body.send(self.objects.as_ref(), path, rest)?;
+        if let Some((room, filled)) = leaving.last {
+            room.send(filled)?;
         }
-        body.upload.take().ok_or_else(gone)?.finish()
+        leaving.upload.finish()
     }
 }
 
 impl Staged for BucketFile {
-    fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
+    fn write_at(&self, buffers: &[IoSlice<'_>], mut offset: u64) -> io::Result<()> {
         let mut body = self.body();
-        body.write(buffers, offset)?;
-        if let Some(name) = &self.name {
-            while body.ready() >= PART {
-                body.send(self.objects.as_ref(), name, PART)?;
+        let body = &mut *body;
+        let count = buffers.iter().fold(0_usize, |sum, buffer| sum.saturating_add(buffer.len()));
+        if let Some(name) = &self.name
+            && body.leaving.is_none()
+            && body.window.len().saturating_add(count) > LITTLE
+        {
+            let leaving = body.leaving.insert(Leaving::new(self.objects.upload(name)?));
+            leaving.append(&std::mem::take(&mut body.window), 0)?;
+        }
+        for buffer in buffers {
+            match &mut body.leaving {
+                Some(leaving) => leaving.append(buffer, offset)?,
+                None => {
+                    let at = usize::try_from(offset).map_err(|_| unfit("too far"))?;
+                    let to = at.saturating_add(buffer.len());
+                    if body.window.len() < to {
+                        body.window.resize(to, 0);
+                    }
+                    body.window.get_mut(at..to).unwrap_or_default().copy_from_slice(buffer);
+                }
             }
+            offset = offset.saturating_add(buffer.len() as u64);
         }
         Ok(())
     }
 
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
         let body = self.body();
-        let at = usize::try_from(offset.checked_sub(body.left).ok_or_else(gone)?).map_err(|_| gone())?;
+        if body.leaving.is_some() {
+            return Err(unfit("it leaves in parts, and cannot be read back"));
+        }
+        let at = usize::try_from(offset).map_err(|_| unfit("too far"))?;
         Ok(scatter(body.window.get(at..).unwrap_or_default(), buffers))
     }
 
-    fn start_writeback(&self, _offset: u64, _len: u64) {}
+    fn start_writeback(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        self.send()
+    }
 
     fn sync(&mut self) -> io::Result<()> {
         Ok(())

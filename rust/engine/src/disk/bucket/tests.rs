@@ -13,14 +13,17 @@ struct Memory {
     longest: Arc<AtomicUsize>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Going {
     memory: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     parts: Arc<AtomicUsize>,
     longest: Arc<AtomicUsize>,
     name: String,
-    bytes: Vec<u8>,
+    bytes: Arc<Mutex<Vec<u8>>>,
 }
+
+#[derive(Debug)]
+struct Space(Going, Vec<u8>);
 
 impl Objects for Memory {
     fn describe(&self) -> String {
@@ -49,7 +52,7 @@ impl Objects for Memory {
             parts: Arc::clone(&self.parts),
             longest: Arc::clone(&self.longest),
             name: name.to_owned(),
-            bytes: Vec::new(),
+            bytes: Arc::default(),
         }))
     }
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -75,14 +78,23 @@ impl Objects for Memory {
 }
 
 impl Upload for Going {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.parts.fetch_add(1, Ordering::Relaxed);
-        self.longest.fetch_max(bytes.len(), Ordering::Relaxed);
-        self.bytes.extend_from_slice(bytes);
-        Ok(())
+    fn room(&self, len: usize) -> io::Result<Box<dyn Room>> {
+        Ok(Box::new(Space(self.clone(), vec![0xee; len])))
     }
     fn finish(self: Box<Self>) -> io::Result<()> {
-        self.memory.lock().unwrap().insert(self.name, self.bytes);
+        self.memory.lock().unwrap().insert(self.name, self.bytes.lock().unwrap().clone());
+        Ok(())
+    }
+}
+
+impl Room for Space {
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut self.1
+    }
+    fn send(self: Box<Self>, len: usize) -> io::Result<()> {
+        self.0.parts.fetch_add(1, Ordering::Relaxed);
+        self.0.longest.fetch_max(len, Ordering::Relaxed);
+        self.0.bytes.lock().unwrap().extend_from_slice(&self.1[..len]);
         Ok(())
     }
 }
@@ -92,21 +104,19 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_file_written_out_of_order_leaves_in_parts_and_arrives_whole() {
+fn a_file_leaves_in_parts_while_it_is_written_and_arrives_whole() {
     let memory = Arc::new(Memory::default());
     let disk = BucketDisk::new(Arc::clone(&memory) as Arc<dyn Objects>, None);
     let bytes = pattern(3 * PART + 1234);
     let mut file = disk.stage_for("packs/a").unwrap();
-    let step = 700_001;
-    let mut places: Vec<usize> = (0..bytes.len()).step_by(step).collect();
-    places.chunks_mut(3).for_each(<[usize]>::reverse);
-    for at in places {
-        let end = bytes.len().min(at + step);
-        let (head, tail) = bytes[at..end].split_at((end - at) / 2);
-        file.write_at(&[IoSlice::new(head), IoSlice::new(tail)], at as u64).unwrap();
+    for (at, piece) in bytes.chunks(700_001).enumerate() {
+        let (head, tail) = piece.split_at(piece.len() / 2);
+        file.write_at(&[IoSlice::new(head), IoSlice::new(tail)], at as u64 * 700_001).unwrap();
+        file.start_writeback(0, 0).unwrap();
     }
     assert_eq!(memory.parts.load(Ordering::Relaxed), 3, "three parts left before the file was whole");
     assert!(memory.objects.lock().unwrap().is_empty(), "nothing is seen before it has its name");
+    assert!(file.write_at(&[IoSlice::new(b"back")], 0).is_err(), "what has left is not written again");
     file.publish("packs/a").unwrap();
     assert_eq!(memory.objects.lock().unwrap()["packs/a"], bytes);
     assert!(memory.longest.load(Ordering::Relaxed) <= PART);

@@ -233,8 +233,9 @@ impl Staged for RealStaged {
         file::read_at(&self.fd, buffers, offset)
     }
 
-    fn start_writeback(&self, offset: u64, len: u64) {
+    fn start_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
         send_out(&self.fd, offset, len);
+        Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {

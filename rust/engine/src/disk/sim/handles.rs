@@ -90,7 +90,9 @@ impl Staged for SimStaged {
         self.disk.act(Op::Read, "", || self.inode.read_at(buffers, offset))
     }
 
-    fn start_writeback(&self, _offset: u64, _len: u64) {}
+    fn start_writeback(&self, _offset: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
 
     fn sync(&mut self) -> io::Result<()> {
         let turn = self.disk.turn(Op::Sync, "")?.outlived()?;
