@@ -13,12 +13,14 @@ import ssl
 from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Literal, TypeAlias
 
 import anyio
 import anyio.lowlevel
-from anyio import to_thread
+
+from packhouse.objects.threads import run_out
 
 __all__ = ["Glance", "PlainWire", "TlsWire", "Wire"]
 
@@ -119,28 +121,19 @@ class PlainWire(Wire):
     async def fill(self, target: memoryview) -> int:
         if len(target) < _BY_THREAD:
             return await super().fill(target)
-        ended = anyio.Event()
-        outcome: int | OSError = 0
-
-        async def receive() -> None:
-            nonlocal outcome
-            try:
-                outcome = await to_thread.run_sync(_receive_all, self.raw, target, limiter=anyio.CapacityLimiter(1))
-            except RuntimeError as error:  # the system has no more threads
-                outcome = OSError(errno.EAGAIN, str(error))
-            ended.set()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(receive)
-            try:
-                await ended.wait()
-            except BaseException:
-                with suppress(OSError):
-                    self.raw.shutdown(socket.SHUT_RDWR)  # ends the thread's call, which the group waits for
-                raise
+        receive = partial(_receive_all, self.raw, target)
+        try:
+            outcome = await run_out(receive, stop=self._stop, limiter=anyio.CapacityLimiter(1))
+        except RuntimeError as error:  # the system has no more threads
+            raise OSError(errno.EAGAIN, str(error)) from error
         if isinstance(outcome, OSError):
             raise outcome
         return outcome
+
+    def _stop(self) -> None:
+        """Let the call that a thread is in end, now."""
+        with suppress(OSError):
+            self.raw.shutdown(socket.SHUT_RDWR)
 
     def glance(self) -> Glance:
         try:
