@@ -95,16 +95,17 @@ async def test_a_service_that_takes_all_at_once_does_not_stop_the_loop(kind: str
     assert turns.count >= LEAST - 1
 
 
+def well(talk: Talk) -> None:
+    for _ in talk.requests():
+        talk.send(answer(200, b"body"))
+
+
 async def test_many_requests_at_once_begin_in_turns_of_their_own() -> None:
     turns, begun = Turns(), list[int]()
 
     async def sign(call: Call) -> Signed:
         begun.append(turns.count)
         return Signed(call.url, call.headers)
-
-    def well(talk: Talk) -> None:
-        for _ in talk.requests():
-            talk.send(answer(200, b"body"))
 
     with hostile(well) as server:
         call = Call(method="GET", url=f"{server.url}/name", what="read name")
@@ -116,6 +117,27 @@ async def test_many_requests_at_once_begin_in_turns_of_their_own() -> None:
             tasks.cancel_scope.cancel()
     assert len(begun) == 24
     assert max(Counter(begun).values()) <= 2, "trio chooses who goes first in a turn"
+
+
+async def test_a_request_is_sent_while_another_waits_for_its_credentials() -> None:
+    waiting, answered = anyio.Event(), anyio.Event()
+
+    async def sign_late(call: Call) -> Signed:
+        waiting.set()
+        await answered.wait()
+        return Signed(call.url, call.headers)
+
+    async def sign(call: Call) -> Signed:
+        return Signed(call.url, call.headers)
+
+    with hostile(well) as server:
+        call = Call(method="GET", url=f"{server.url}/name", what="read name")
+        async with HttpClient() as client, anyio.create_task_group() as requests:
+            requests.start_soon(client.fetch, call, sign_late, lambda _: None)
+            await waiting.wait()
+            with anyio.fail_after(5):
+                await client.fetch(call, sign, lambda _: None)
+            answered.set()
 
 
 class Longest:
