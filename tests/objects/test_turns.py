@@ -23,6 +23,7 @@ from packhouse.objects.http import Call, HttpClient
 from packhouse.objects.http.calls import Signed
 from packhouse.objects.http.wires import PlainWire, TlsWire, Wire
 from packhouse.objects.s3 import S3Objects, S3Options
+from tests.hostile.driving import options_for
 from tests.hostile.server import Talk, answer, hostile
 
 SIZE = 16 << 20
@@ -227,6 +228,30 @@ async def test_a_long_list_does_not_stop_the_loop(
         tasks.cancel_scope.cancel()
     assert names == [f"p/{number:064x}" for number in range(NAMES)]
     assert longest.most < longest.all / 2
+
+
+@pytest.mark.parametrize("length", [None, 48 << 20])
+@pytest.mark.usefixtures("no_collection")
+async def test_room_for_a_large_object_is_not_cleared_on_the_loop(length: int | None) -> None:
+    size, longest = 48 << 20, Longest()
+    body = bytes(size)
+
+    def large(talk: Talk) -> None:
+        for _ in talk.requests():
+            status, more = (200, {}) if length is None else (206, {"content_range": f"bytes 0-{size - 1}/{size}"})
+            talk.send(answer(status, body, **more))
+
+    with hostile(large) as server:
+        async with S3Objects("s3://bucket", options_for(server)) as store, anyio.create_task_group() as tasks:
+            await store.get("name", length=length)
+            started = time.thread_time()
+            bytearray(size)
+            clearing = time.thread_time() - started
+            tasks.start_soon(longest.run)
+            found = await store.get("name", length=length)
+            tasks.cancel_scope.cancel()
+    assert found.data.nbytes == size
+    assert longest.most < clearing / 2
 
 
 @pytest.mark.parametrize("at", [0, 300, -10])
