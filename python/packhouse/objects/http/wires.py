@@ -28,6 +28,8 @@ Glance: TypeAlias = Literal["silent", "speaks", "closed"]
 _TURN = 512 << 10
 """Bytes after which the event loop has its turn: a quarter of a millisecond of copying. A fast peer is always ready for
 more, and so are those of a dozen other connections."""
+_DECRYPTED = 64 << 10
+"""The same under TLS, received: all that half a dozen connections have is decrypted on one thread, slice by slice."""
 _RAW = 512 << 10
 """Bytes of a read of the socket under TLS: docs/decisions/011."""
 _BY_THREAD = 512 << 10
@@ -68,9 +70,9 @@ class Wire(ABC):
         """Close the socket, at once."""
         self.raw.close()
 
-    async def _give_turn(self) -> None:
+    async def _give_turn(self, most: int = _TURN) -> None:
         """Let the loop have its turn if enough was moved since the last one; awaited before each piece."""
-        if self._moved >= _TURN:
+        if self._moved >= most:
             await anyio.lowlevel.checkpoint()
             self._moved = 0
 
@@ -201,8 +203,8 @@ class TlsWire(Wire):
             target[:count] = self._ahead[:count]
             self._ahead = self._ahead[count:]
             return count
-        await self._give_turn()
-        some = target[:_TURN]
+        await self._give_turn(_DECRYPTED)
+        some = target[:_DECRYPTED]
         while True:
             plain = self._decrypt(some)
             if plain is not None:
