@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +15,7 @@ from anyio import to_thread
 from packhouse.errors import StorageError
 from packhouse.objects.http import wires
 from packhouse.objects.s3 import S3Objects
+from tests.cancelling import busy_threads
 from tests.hostile.behaviours import BEHAVIOURS, Behaviour, reading
 from tests.hostile.driving import drive, options_for
 from tests.hostile.server import Talk, answer, hostile
@@ -62,6 +65,49 @@ async def test_a_long_read_that_is_given_up_ends_at_once_and_writes_no_more() ->
             assert then[:1024] == BODY[:1024], "it had begun"
             await anyio.sleep(PAUSE)
             assert into == then, "the buffer is its caller's again"
+
+
+async def test_a_long_read_that_is_cancelled_in_any_way_leaves_no_thread_at_its_socket(
+    way: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive_all = wires._receive_all
+
+    def slow(*args: Any) -> Any:
+        try:
+            return receive_all(*args)
+        finally:
+            time.sleep(0.05)
+
+    monkeypatch.setattr(wires, "_receive_all", slow)
+    with hostile(pausing) as server:
+        async with S3Objects("s3://bucket", options_for(server)) as store:
+            await way(0.2, lambda: read(store, bytearray(len(BODY))))
+            assert busy_threads() == 0
+
+
+def test_a_long_read_that_is_left_when_the_loop_ends_leaves_no_thread_at_its_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    receive_all, ended = wires._receive_all, threading.Event()
+
+    def slow(*args: Any) -> Any:
+        try:
+            return receive_all(*args)
+        finally:
+            time.sleep(0.05)
+            ended.set()
+
+    async def leave(server: Any) -> None:
+        store = await S3Objects("s3://bucket", options_for(server)).__aenter__()
+        left = asyncio.create_task(read(store, bytearray(len(BODY))))
+        left.add_done_callback(lambda _: over.append(ended.is_set()))
+        await asyncio.sleep(0.2)
+
+    over: list[bool] = []
+    monkeypatch.setattr(wires, "_receive_all", slow)
+    with hostile(pausing) as server:
+        asyncio.run(leave(server))
+    assert over == [True]
 
 
 @pytest.mark.parametrize("behave", [cut_once, saying_more, pausing])

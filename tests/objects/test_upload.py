@@ -18,11 +18,13 @@ from anyio.from_thread import start_blocking_portal
 import packhouse
 from packhouse.blobs.carrier import Carrier
 from packhouse.errors import InvalidInput
+from packhouse.objects.azure import requests as azure_requests
 from packhouse.objects.bucket.upload import Part, Session, Upload
 from packhouse.objects.contract import Body, Bytes, ObjectInfo, Stream
+from packhouse.objects.gcs.hashing import Hash
 from packhouse.objects.http import HttpOptions
 from packhouse.objects.memory import MemoryObjects
-from packhouse.objects.s3 import S3Objects
+from packhouse.objects.s3 import S3Objects, guarding
 from packhouse.objects.s3.multipart import Multipart
 from tests.hostile.driving import CARRIERS, DIALECTS, options_for, store_for
 from tests.hostile.server import Talk, hostile
@@ -280,3 +282,26 @@ async def test_a_deadline_counts_the_time_of_the_service_not_that_of_who_makes_t
         async with S3Objects("s3://bucket", replace(chosen, http=http)) as store:
             info = await store.put("name", Stream(slowly()))
     assert info.size == 12 << 20
+
+
+DIGESTS = [("s3", guarding, "_guard"), ("az", azure_requests, "_md5"), ("gs", Hash, "_update")]
+
+
+@pytest.mark.parametrize(("service", "owner", "digest"), DIGESTS)
+async def test_a_cancelled_write_has_let_go_of_its_body(
+    service: str, owner: Any, digest: str, way: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast, begun, body = getattr(owner, digest), list[None](), bytearray(1 << 20)
+
+    def slow(*args: Any) -> Any:
+        begun.append(None)
+        with memoryview(body):
+            time.sleep(0.1)
+        return fast(*args)
+
+    monkeypatch.setattr(owner, digest, slow)
+    with hostile(well, dialect=DIALECTS[service]) as server:
+        async with store_for(server, service) as store:
+            await way(0.05, lambda: store.put("name", body))
+            assert begun
+            body.clear()  # refused while somebody looks at it

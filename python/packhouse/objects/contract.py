@@ -8,6 +8,7 @@ holds a secret.
 
 from __future__ import annotations
 
+import mmap
 import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
@@ -37,6 +38,7 @@ LONGEST_NAME = 900
 """Bytes of a name, a store's own prefix not counted."""
 REFUSED = ("access-denied", "bad-credentials", "clock-skew", "no-bucket", "wrong-region", "redirected", "certificate")
 """Kinds of errors that say for certain that nothing was written, and nothing will be."""
+_MANY = 1 << 20
 _PART = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9!=_~.-][A-Za-z0-9!=_~.+-]*"
 _NAME = re.compile(f"{_PART}(?:/{_PART})*")
 
@@ -209,11 +211,21 @@ def check_target(into: memoryview | None, count: int, name: str) -> memoryview:
         InvalidInput: `into` has another size, or cannot be written.
     """
     if into is None:
-        return memoryview(bytearray(count))
+        return new_memory(count)
     if into.readonly or not into.c_contiguous or into.nbytes != count:
         message = f"the buffer for {count} bytes of {name} is read-only, not contiguous or of {into.nbytes} bytes"
         raise InvalidInput(message, kind="buffer")
     return into.cast("B") if into.format != "B" or into.ndim != 1 else into
+
+
+def new_memory(count: int) -> memoryview:
+    """Return so many zeros; many are cleared by whoever touches them first, which takes half a second a GiB."""
+    if count < _MANY:
+        return memoryview(bytearray(count))
+    try:
+        return memoryview(mmap.mmap(-1, count, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+    except OSError as error:
+        raise MemoryError(f"{count} bytes") from error
 
 
 async def gather_body(body: Body, name: str) -> Bytes:

@@ -16,11 +16,18 @@ T = TypeVar("T")
 _LOOK_EVERY = 0.002
 
 
-async def run_out(call: Callable[[], T]) -> T:
+async def run_out(
+    call: Callable[[], T], *, stop: Callable[[], object] | None = None, limiter: anyio.CapacityLimiter | None = None
+) -> T:
     """Make a call in a thread. When this raises, a cancellation too, the call has ended, or never begins.
 
     asyncio's own `task.cancel()` and `timeout` pierce anyio's shield: they would leave the thread alone with files that
     are closed meanwhile, a lock that is given up, a buffer that is not ours any more.
+
+    Args:
+        call: what blocks.
+        stop: lets the call end soon; called when it is given up. Without it a cancellation waits for the call.
+        limiter: how many may run at once; anyio's own bound by default.
     """
     begun, ended = threading.Lock(), threading.Event()
 
@@ -33,8 +40,10 @@ async def run_out(call: Callable[[], T]) -> T:
             ended.set()
 
     try:
-        return await to_thread.run_sync(called)
+        return await to_thread.run_sync(called, abandon_on_cancel=stop is not None, limiter=limiter)
     except anyio.get_cancelled_exc_class():
+        if stop is not None:
+            stop()
         if not begun.acquire(blocking=False):
             await _wait_out(ended)
         raise

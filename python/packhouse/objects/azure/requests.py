@@ -9,8 +9,6 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import quote
 
-from anyio import to_thread
-
 from packhouse.errors import StoreClosed
 from packhouse.objects.azure.credentials import Identity, find_identity
 from packhouse.objects.azure.location import AzureLocation, encode_blob
@@ -22,6 +20,7 @@ from packhouse.objects.bucket.requests import BucketRequests, body_size
 from packhouse.objects.contract import Bytes
 from packhouse.objects.http import Call
 from packhouse.objects.http.calls import Judge, Signed
+from packhouse.objects.threads import run_out
 
 __all__ = ["VERSION", "Requests"]
 
@@ -74,7 +73,7 @@ class Requests(BucketRequests):
             return sent | dict(guarded)
         if body is not None:
             long = body_size(body) > _LONG
-            sent["content-md5"] = await to_thread.run_sync(_md5, body) if long else _md5(body)
+            sent["content-md5"] = await run_out(lambda: _md5(body)) if long else _md5(body)
         return sent
 
     async def sign(self, call: Call) -> Signed:

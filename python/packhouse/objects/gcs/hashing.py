@@ -7,10 +7,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Literal
 
-from anyio import to_thread
-
 from packhouse._engine import crc32c
 from packhouse.objects.contract import Bytes
+from packhouse.objects.threads import run_out
 
 __all__ = ["Hash"]
 
@@ -33,7 +32,7 @@ class Hash:
     async def update(self, pieces: Sequence[Bytes]) -> None:
         """Take more bytes, in a thread where that takes long."""
         if sum(memoryview(piece).nbytes for piece in pieces) > _LONG:
-            await to_thread.run_sync(self._update, pieces)
+            await run_out(lambda: self._update(pieces))
         else:
             self._update(pieces)
 

@@ -137,7 +137,8 @@ class HttpClient:
         async with self.gate.slot():
             started = time.monotonic()
             async with self.gate.beginning:
-                signed = await sign(call)
+                pass
+            signed = await sign(call)
             with anyio.move_on_after(self.options.answer + _size_of(call) / self.options.slowest) as scope:
                 try:
                     reply = await self._send(call, signed, scope, allowance)

@@ -21,7 +21,8 @@ class Gate:
 
     def __init__(self, most: int, shared: anyio.CapacityLimiter | None = None) -> None:
         self.beginning = anyio.Lock()
-        """Held while a request is made ready: of many that come together one begins in each turn of the event loop."""
+        """Taken for a moment before a request is made ready: of many that come together one begins in each turn of the
+        event loop, and none waits for the credentials of another."""
         self._shared = shared
         self._most = most
         self._allowed = float(most)

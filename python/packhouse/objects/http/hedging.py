@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import anyio
 
+from packhouse.objects.contract import new_memory
 from packhouse.objects.http.calls import Call, Fault, Reply
 
 __all__ = ["Outcome", "hedged"]
@@ -35,7 +36,7 @@ async def hedged(
     """
     begun = anyio.Event()
     first = replace(call, check=_noting(call, begun))
-    second = call if call.into is None else replace(call, into=memoryview(bytearray(call.into.nbytes)))
+    second = call if call.into is None else replace(call, into=new_memory(call.into.nbytes))
     ended: list[tuple[Call, Outcome | Exception]] = []
     asked = [first]
 

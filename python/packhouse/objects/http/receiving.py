@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any
 
 from packhouse.errors import StorageError
+from packhouse.objects.contract import new_memory
 from packhouse.objects.http.calls import Call, Reply
 from packhouse.objects.http.exchange import Headers
 from packhouse.objects.http.transport import FILLED
@@ -49,7 +50,7 @@ class Receiving:
         if into is None and length > call.limit:
             raise self._refuse(f"it has {length} bytes, more than {call.limit}")
         self._more(length, status)
-        self._view = memoryview(bytearray(length)) if into is None else into
+        self._view = new_memory(length) if into is None else into
         return self._view
 
     async def read(self, response: Any) -> Reply:

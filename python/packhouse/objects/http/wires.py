@@ -15,21 +15,24 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import Literal, TypeAlias, TypeVar
 
 import anyio
 import anyio.lowlevel
-from anyio import to_thread
+
+from packhouse.objects.threads import run_out
 
 __all__ = ["Glance", "PlainWire", "TlsWire", "Wire"]
 
 _T = TypeVar("_T")
-_R = TypeVar("_R")
 Glance: TypeAlias = Literal["silent", "speaks", "closed"]
 _TURN = 512 << 10
 """Bytes after which the event loop has its turn: a quarter of a millisecond of copying. A fast peer is always ready for
 more, and so are those of a dozen other connections."""
+_DECRYPTED = 64 << 10
+"""The same under TLS, received: all that half a dozen connections have is decrypted on one thread, slice by slice."""
 _RAW = 512 << 10
 """Bytes of a read of the socket under TLS: docs/decisions/011."""
 _BY_THREAD = 512 << 10
@@ -71,9 +74,9 @@ class Wire(ABC):
         """Close the socket, at once."""
         self.raw.close()
 
-    async def _give_turn(self) -> None:
+    async def _give_turn(self, most: int = _TURN) -> None:
         """Let the loop have its turn if enough was moved since the last one; awaited before each piece."""
-        if self._moved >= _TURN:
+        if self._moved >= most:
             await anyio.lowlevel.checkpoint()
             self._moved = 0
 
@@ -97,7 +100,7 @@ class PlainWire(Wire):
 
     async def send(self, queue: deque[memoryview]) -> bool:
         if sum(view.nbytes for view in queue) >= _BY_THREAD:
-            return await self._in_thread(_send_all, queue)
+            return await self._in_thread(partial(_send_all, self.raw, queue))
         while queue:
             await self._give_turn()
             some = _first(queue, _TURN)
@@ -126,35 +129,20 @@ class PlainWire(Wire):
     async def fill(self, target: memoryview) -> int:
         if len(target) < _BY_THREAD:
             return await super().fill(target)
-        return await self._in_thread(_receive_all, target)
+        return await self._in_thread(partial(_receive_all, self.raw, target))
 
-    async def _in_thread(self, work: Callable[[socket.socket, _T], _R], what: _T) -> _R:
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
         """Let a thread work with the socket, which blocks meanwhile; given up, it ends at once."""
-        ended = anyio.Event()
-        done: list[_R] = []
-        failure: OSError | None = None
+        call = partial(_blocking, self.raw, work)
+        try:
+            return await run_out(call, stop=self._stop, limiter=anyio.CapacityLimiter(1))
+        except RuntimeError as error:  # the system has no more threads
+            raise OSError(errno.EAGAIN, str(error)) from error
 
-        async def run() -> None:
-            nonlocal failure
-            try:
-                done.append(await to_thread.run_sync(_blocking, work, self.raw, what, limiter=anyio.CapacityLimiter(1)))
-            except OSError as error:
-                failure = error
-            except RuntimeError as error:  # the system has no more threads
-                failure = OSError(errno.EAGAIN, str(error))
-            ended.set()
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(run)
-            try:
-                await ended.wait()
-            except BaseException:
-                with suppress(OSError):
-                    self.raw.shutdown(socket.SHUT_RDWR)  # ends the thread's call, which the group waits for
-                raise
-        if failure is not None:
-            raise failure
-        return done[0]
+    def _stop(self) -> None:
+        """Let the call that a thread is in end, now."""
+        with suppress(OSError):
+            self.raw.shutdown(socket.SHUT_RDWR)
 
     def glance(self) -> Glance:
         try:
@@ -220,8 +208,8 @@ class TlsWire(Wire):
             target[:count] = self._ahead[:count]
             self._ahead = self._ahead[count:]
             return count
-        await self._give_turn()
-        some = target[:_TURN]
+        await self._give_turn(_DECRYPTED)
+        some = target[:_DECRYPTED]
         while True:
             plain = self._decrypt(some)
             if plain is not None:
@@ -281,9 +269,9 @@ def _glance(raw: socket.socket) -> Glance:
         return "silent"
 
 
-def _blocking(work: Callable[[socket.socket, _T], _R], raw: socket.socket, what: _T) -> _R:
+def _blocking(raw: socket.socket, work: Callable[[], _T]) -> _T:
     raw.setblocking(True)
-    done = work(raw, what)
+    done = work()
     raw.setblocking(False)
     return done
 

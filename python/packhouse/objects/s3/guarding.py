@@ -7,10 +7,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from anyio import to_thread
-
 from packhouse._engine import crc32
 from packhouse.objects.contract import Bytes
+from packhouse.objects.threads import run_out
 
 __all__ = ["Guard", "guard"]
 
@@ -34,7 +33,7 @@ async def guard(body: Sequence[Bytes], kind: Literal["crc32", "sha256", "md5", "
         signed: whether the signature covers the body: over plain http, where others could change it.
     """
     if sum(memoryview(buffer).nbytes for buffer in body) > _LONG:
-        return await to_thread.run_sync(_guard, body, kind, signed)
+        return await run_out(lambda: _guard(body, kind, signed))
     return _guard(body, kind, signed)
 
 
