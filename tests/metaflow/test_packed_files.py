@@ -69,6 +69,27 @@ def test_a_record_keeps_what_metaflow_wrote_and_tells_where_blobs_stand(packed: 
     assert packed.artifact_of(keys[0], "Flow") == f"{TASK}/large"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"z": [1, 2.5, -0.0, 1e16, 0.1, true], "a": {"deep": ["\\u00fc", "\\ud83d\\ude00"]}}',
+        '{"nothing": null, "more": [NaN, Infinity, -Infinity]}',
+        '"half of a pair: \\ud800"',
+        f"[{2**70}, {10**18}, {-(2**63)}]",
+        "[" * 300 + "]" * 300,
+    ],
+    ids=["plain", "not numbers", "no UTF-8", "large numbers", "deep"],
+)
+def test_a_record_comes_back_as_it_was_written_whatever_json_it_holds(packed: PackedStore, said: str) -> None:
+    path = f"{TASK}/0.data.json"
+    written = json.dumps({"version": "1.0", "newer": json.loads(said), "objects": {}, "info": {}})
+    packed.save_files([(path, written.encode())], overwrite=True)
+    [content] = packed.load_files([path])
+    assert content is not None
+    read = json.loads(content)
+    assert json.dumps({name: read[name] for name in json.loads(written)}) == written
+
+
 def test_folders_are_listed_one_level_deep(packed: PackedStore) -> None:
     assert list(packed.list("Flow")) == []
     for task in ("Flow/7/fit/3", "Flow/7/fit/10", "Flow/7/end/4", "Flow/8/fit/1"):

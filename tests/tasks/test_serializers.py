@@ -198,6 +198,18 @@ def test_npy_is_what_numpy_reads(tmp_path: Any) -> None:
     np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.arange(10.0))
 
 
+def test_a_loaded_array_shares_nothing_with_the_next(tmp_path: Any) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(2, [("x", "f4"), ("y", "i4")]))
+    loaded: list[Any] = [
+        Serializers().reader("a", {"encoding": "npy"}).load(bytearray((tmp_path / "a.npy").read_bytes()))
+        for _ in range(2)
+    ]
+    loaded[0].dtype.names = ("u", "v")
+    loaded[0]["u"] = 1
+    assert loaded[1].dtype.names == ("x", "y")
+    assert not loaded[1]["x"].any()
+
+
 def test_dicts_of_arrays_are_safetensors_that_others_read() -> None:
     arrays: dict[str, Any] = {
         "b": np.ones(3, np.float32),

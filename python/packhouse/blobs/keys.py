@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import anyio
 
 from packhouse._engine import count_keys
-from packhouse.blobs.records import KeyLike, key_and_locator
+from packhouse.blobs.records import KeyLike, KeyWithLocator, key_and_locator
 from packhouse.blobs.sources import end_generator
 from packhouse.errors import InvalidInput, StoreClosed
 from packhouse.turns import SLICE_SECONDS, Turns
@@ -161,8 +161,13 @@ class SyncKeys:
         except Exception as error:  # noqa: BLE001 - raised behind what came before
             self._error = error
         try:
-            plain = count_keys(given)
-            taken = [(cast("str", key), None) for key in given[:plain]]
+            if set(map(type, given)) == {KeyWithLocator}:
+                located = cast("list[KeyWithLocator]", given)
+                plain = count_keys([key for key, _ in located])
+                taken = [*located[:plain]]
+            else:
+                plain = count_keys(given)
+                taken = [(cast("str", key), None) for key in given[:plain]]
             for key in given[plain:]:
                 taken.append(key_and_locator(key))
         except InvalidInput as error:

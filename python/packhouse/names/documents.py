@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from packhouse._engine import count_keys
 from packhouse.blobs.records import check_key
 from packhouse.errors import CorruptBlob, InvalidInput
 
@@ -115,4 +116,7 @@ def encode_refs(refs: Iterable[str]) -> list[str]:
     """
     if isinstance(refs, str):
         raise InvalidInput("refs is an iterable of keys, not one str", kind="not-a-key")
-    return [check_key(ref) for ref in refs]
+    given = list(refs)
+    for ref in given[count_keys(given) :]:
+        check_key(ref)
+    return given

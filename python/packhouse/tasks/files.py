@@ -88,9 +88,16 @@ class TaskFiles:
         await self.write_record_document(record.document(kind, attempt), record.objects.values(), attempt)
 
     async def write_record_document(self, value: Mapping[str, Any], keys: Collection[str], attempt: int | None) -> None:
-        """Write a record as `write_record`, in the form of Metaflow's document, which may have more parts than ours."""
-        name = self._task.file(DATA, attempt)
-        document = await make_document(self._store, name, value, tuple(dict.fromkeys(keys)))
+        """Write a record as `write_record`, in the form of Metaflow's document, which may have more parts than ours.
+
+        Its value is what JSON reads: text, numbers, lists and dicts with names of text, no types of Python's own.
+        """
+        name, refs = self._task.file(DATA, attempt), tuple(dict.fromkeys(keys))
+        text = _as_json(value)
+        if text is None:
+            document = await make_document(self._store, name, value, refs)
+        else:
+            document = Document(name, {"ordered": text}, refs)
         await self._store.names.put(name, document.doc, refs=document.refs)
 
     async def mark_done(self, attempt: int | None) -> None:
@@ -162,6 +169,15 @@ async def make_document(store: BlobStore, name: str, value: object, refs: tuple[
         return Document(name, document, refs)
     (blob,) = await store.save_blobs([text.encode()], pin=False)
     return Document(name, {"blob": blob.key}, (*refs, blob.key))
+
+
+def _as_json(value: object) -> str | None:
+    """Write again what was read from JSON, at once; None where it might differ (NaN, large numbers), or is long."""
+    try:
+        text = orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return None
+    return None if b"null" in text or len(text) > _LARGEST // 2 else text.decode()
 
 
 def _plain_or_text(text: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from packhouse.blobs.opening import core_of
 from packhouse.errors import BlobNotFound, PackhouseError
@@ -84,8 +84,10 @@ async def load_values(
         elif not one.is_large():
             small.append(one)
         else:
-            with _named(one, where):
+            try:
                 memory = await _read_large(store, one)
+            except PackhouseError as error:
+                _fail(error, one, where)
             told(memory.nbytes)
             await content.keep(one.located.key, memory)
             yield one.name, await jobs.call(partial(one.reader.load, memory))
@@ -93,8 +95,10 @@ async def load_values(
     at = 0
     async with aclosing(store.load_blobs([one.located for one in small])) as loaded:
         while at < len(small):
-            with _named(small[at], where):
+            try:
                 many = await loaded.next_many()
+            except PackhouseError as error:
+                _fail(error, small[at], where)
             group = small[at : at + len(many)]
             at += len(many)
             for blob in many:
@@ -127,9 +131,11 @@ def values(
         elif not one.is_large():
             small.append(one)
         else:
-            with _named(one, where):
+            try:
                 memory = new_memory(store.size(one.located))
                 store.load_into(one.located, memory)
+            except PackhouseError as error:
+                _fail(error, one, where)
             told(memory.nbytes)
             if cache is not None:
                 cache.store_key(one.located.key, bytes(memory))
@@ -138,8 +144,10 @@ def values(
     loaded = store.load_blobs(one.located for one in small)
     try:
         for one in small:
-            with _named(one, where):
+            try:
                 held = [next(loaded).data]
+            except PackhouseError as error:
+                _fail(error, one, where)
             told(len(held[0]))
             if cache is not None:
                 cache.store_key(one.located.key, held[0])
@@ -160,21 +168,12 @@ async def _read_large(store: BlobStore, one: Wanted) -> memoryview:
     return memory
 
 
-class _named:  # noqa: N801 - a context manager that reads as a phrase
+def _fail(error: PackhouseError, one: Wanted, where: str) -> NoReturn:
     """Say in an error which artifact it was."""
-
-    def __init__(self, one: Wanted, where: str) -> None:
-        self._one = one
-        self._where = where
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, PackhouseError) and error.kind != "closed":
-            what = f"artifact {self._one.name!r} of {self._where}, blob {self._one.located.key}"
-            renamed = type(error)(f"{what}: {error}", kind=error.kind)
-            renamed.errno = error.errno
-            if isinstance(renamed, BlobNotFound) and isinstance(error, BlobNotFound):
-                renamed.keys = error.keys
-            raise renamed from error
+    if error.kind == "closed":
+        raise error
+    renamed = type(error)(f"artifact {one.name!r} of {where}, blob {one.located.key}: {error}", kind=error.kind)
+    renamed.errno = error.errno
+    if isinstance(renamed, BlobNotFound) and isinstance(error, BlobNotFound):
+        renamed.keys = error.keys
+    raise renamed from error

@@ -67,14 +67,16 @@ class Record:
             "added": self.added,
         }
 
-    def put(self, name: str, info: dict[str, Any], saved: SavedBlob) -> None:
-        """Note a saved artifact; the last of equal names counts."""
-        self.objects[name] = saved.key
-        self.info[name] = info
-        self.added[name] = saved.stored_size
-        self.places.pop(name, None)
-        if saved.locator is not None:
-            self.places[name] = saved.locator
+    def put_all(self, infos: Iterable[tuple[str, dict[str, Any]]], saved: Iterable[SavedBlob]) -> None:
+        """Note saved artifacts; the last of equal names counts."""
+        for (name, info), (key, _, added, _, locator) in zip(infos, saved, strict=True):
+            self.objects[name] = key
+            self.info[name] = info
+            self.added[name] = added
+            if locator is not None:
+                self.places[name] = locator
+            else:
+                self.places.pop(name, None)
 
     def take(self, origin: Record, names: Iterable[str]) -> None:
         """Take artifacts over from another record; names that it lacks are left out. Nothing is shared with it."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from packhouse.blobs.jobs import Jobs
     from packhouse.blobs.records import SavedBlob
     from packhouse.tasks.record import Record
-    from packhouse.tasks.serializers import Packed, Serializers
+    from packhouse.tasks.serializers import Serializers
 
 __all__ = ["ArtifactBatch", "ForceV4", "Pairs", "SyncPairs", "force_and_hint"]
 
@@ -43,7 +43,8 @@ class ArtifactBatch:
             raise InvalidInput(message, kind="item-type")
         self._pairs = pairs
         self._serializers = serializers
-        self._force = force_v4
+        self._forced: Mapping[str, bool] = force_v4 if isinstance(force_v4, Mapping) else {}
+        self._force = force_v4 is True
         self._infos: list[tuple[str, dict[str, Any]]] = []
 
     @property
@@ -84,26 +85,20 @@ class ArtifactBatch:
 
     def finish(self, saved: Sequence[SavedBlob], record: Record) -> None:
         """Record what was committed."""
-        for (name, info), blob in zip(self._infos, saved, strict=True):
-            record.put(name, info, blob)
+        record.put_all(self._infos, saved)
 
     def _packed(self, pair: object) -> SyncBlobSource:
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise InvalidInput(
                 f"artifacts are pairs of name and value, not {type(pair).__qualname__}", kind="item-type"
             )
-        name, value = pair
-        packed = self._pack(_checked_name(name), value)
-        self._infos.append((name, packed.info))
-        if isinstance(packed.content, bytes):
-            return packed.content
-        source = BufferSource(packed.content)
+        name = _checked_name(pair[0])
+        content, info = self._serializers.pack(name, pair[1], protocol4=self._force or bool(self._forced.get(name)))
+        self._infos.append((name, info))
+        if isinstance(content, bytes):
+            return content
+        source = BufferSource(content)
         return source if source.size > PIECE else source.piece()
-
-    def _pack(self, name: str, value: object) -> Packed:
-        force = self._force
-        forced = bool(force.get(name)) if isinstance(force, Mapping) else force
-        return self._serializers.pack(name, value, protocol4=forced)
 
 
 def force_and_hint(force_v4: object, len_hint: int) -> tuple[ForceV4, int]:
@@ -135,6 +130,8 @@ def _take(sources: Iterator[SyncBlobSource], count: int, made: list[BlobSource])
 
 def _checked_name(name: object) -> str:
     if isinstance(name, str):
+        if name.isascii():
+            return name
         try:
             name.encode()
         except UnicodeEncodeError:

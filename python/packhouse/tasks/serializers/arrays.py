@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import sys
+from copy import copy
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -20,6 +22,10 @@ __all__ = ["NpySerializer", "SafetensorsSerializer"]
 
 _KINDS = frozenset("biufcSUmM")
 _MOST_HEADER = 10_000
+_MAGIC = 8  # bytes, the version with them
+_HEAD_LENGTH = struct.Struct("<H")
+_BEFORE_HEAD = _MAGIC + _HEAD_LENGTH.size
+_HEADS = 128
 _TENSORS = {
     "|b1": "BOOL", "|i1": "I8", "|u1": "U8", "<i2": "I16", "<u2": "U16", "<i4": "I32", "<u4": "U32",
     "<i8": "I64", "<u8": "U64", "<f2": "F16", "<f4": "F32", "<f8": "F64",
@@ -47,27 +53,21 @@ class NpySerializer(Serializer):
         import numpy as np
 
         array = cast("np.ndarray[Any, Any]", value)
-        head = io.BytesIO()
-        np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(array))
+        fortran = array.flags.fnc
+        head = _head_of(array.dtype.str, array.shape, fortran)
         if not array.flags.c_contiguous:
-            array = array.T if array.flags.f_contiguous else np.ascontiguousarray(array)
-        return [head.getvalue(), memory_of(array)]
+            array = array.T if fortran else np.ascontiguousarray(array)
+        return [head, memory_of(array)]
 
     def load(self, data: Buffer) -> object:
         """Return an array on this memory."""
-        import numpy as np
-
         view = memoryview(data)
-        head = io.BytesIO(bytes(view[: _MOST_HEADER + 64]))
-        try:
-            if np.lib.format.read_magic(head) != (1, 0):
-                raise InvalidInput("the artifact is a .npy file of another version", kind="encoding")
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(head, max_header_size=_MOST_HEADER)
-        except (ValueError, TypeError, SyntaxError) as error:
-            if isinstance(error, InvalidInput):
-                raise
-            raise InvalidInput(f"the artifact is no .npy file: {error}", kind="encoding") from error
-        return array_on(view[head.tell() :], dtype, shape, fortran=bool(fortran))
+        (length,) = _HEAD_LENGTH.unpack_from(view, _MAGIC) if view.nbytes >= _BEFORE_HEAD else (0,)
+        size = _BEFORE_HEAD + min(length, _MOST_HEADER + 1)
+        shape, fortran, dtype = _read_head(bytes(view[:size]))
+        if dtype.names is not None:  # which its owner may change
+            dtype = copy(dtype)
+        return array_on(view[size:], dtype, shape, fortran=fortran)
 
 
 class SafetensorsSerializer(Serializer):
@@ -127,6 +127,37 @@ class SafetensorsSerializer(Serializer):
         except (struct.error, orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(f"the artifact is no safetensors file: {error}", kind="encoding") from error
         return arrays
+
+
+@lru_cache(_HEADS)
+def _head_of(described: str, shape: tuple[int, ...], fortran: bool) -> bytes:
+    """Write what stands before an array: the same for all of a kind, and many are saved together."""
+    import numpy as np
+
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": described, "fortran_order": fortran, "shape": shape})
+    return head.getvalue()
+
+
+@lru_cache(_HEADS)
+def _read_head(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read it: shape, whether it is in Fortran's order, and the dtype.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    import numpy as np
+
+    file = io.BytesIO(head)
+    try:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise InvalidInput("the artifact is a .npy file of another version", kind="encoding")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=_MOST_HEADER)
+    except (ValueError, TypeError, SyntaxError) as error:
+        if isinstance(error, InvalidInput):
+            raise
+        raise InvalidInput(f"the artifact is no .npy file: {error}", kind="encoding") from error
+    return shape, bool(fortran), dtype
 
 
 def memory_of(array: np.ndarray[Any, Any]) -> memoryview:

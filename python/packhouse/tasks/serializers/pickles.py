@@ -76,11 +76,6 @@ class PickleWithBuffers(Serializer):
         head, buffers = _unframed(view)
         return pickle.loads(head, buffers=buffers)  # noqa: S301 - only where the caller trusts it
 
-    @staticmethod
-    def is_plain(dumped: Dumped) -> bool:
-        """Tell whether there was nothing to write beside the pickle: then it is what `Pickle` reads."""
-        return isinstance(dumped, bytes)
-
 
 class Protocol4(Pickle):
     """Protocol 4 in one piece, what today's Metaflow records."""

@@ -26,6 +26,16 @@ class Packed(NamedTuple):
     info: dict[str, Any]
 
 
+class _Writer(NamedTuple):
+    """A serializer that writes."""
+
+    serializer: Serializer
+    has_buffers: bool
+    """Whether what it writes without buffers is recorded as a plain pickle."""
+    source: str
+    """Who has it, recorded where it is not ours; else empty."""
+
+
 class Serializers:
     """The serializers of one datastore, asked in order; the first that accepts a value writes it, pickle last.
 
@@ -44,10 +54,9 @@ class Serializers:
             raise InvalidInput(f"trust is 'pickle' or None, not {trust!r}", kind="option")
         self.trust: Trust = trust
         self._own = tuple(own)
-        plain = choice == _PICKLE
-        self._writers: tuple[Serializer, ...] = (
-            (Protocol4(),) if plain else (*self._own, *_typed(), PickleWithBuffers())
-        )
+        self._protocol4 = (self._writer(Protocol4()),)
+        asked = (*self._own, *_typed(), PickleWithBuffers())
+        self._writers = self._protocol4 if choice == _PICKLE else tuple(map(self._writer, asked))
         readers = (*_typed(), PickleWithBuffers(), Pickle(), Protocol4(), LegacyPickle(), LegacyPickle4())
         self._readers: dict[str, Serializer] = {one.tag: one for one in readers}
         for one in self._own:
@@ -64,13 +73,12 @@ class Serializers:
         Raises:
             InvalidInput: no serializer can; the message names the artifact.
         """
-        writers = (Protocol4(),) if protocol4 else self._writers
         failure: Exception | None = None
-        for writer in writers:
+        for writer in self._protocol4 if protocol4 else self._writers:
             try:
-                if not writer.accepts(value):
+                if not writer.serializer.accepts(value):
                     continue
-                packed = self._packed(writer, value, writer.dump(value))
+                packed = _packed(writer, value, writer.serializer.dump(value))
             except Exception as error:  # noqa: BLE001 - a user's code; the next one may do better
                 failure = error
                 continue
@@ -113,25 +121,31 @@ class Serializers:
             raise InvalidInput(message, kind="option")
         self._readers[tag] = one
 
-    def _packed(self, writer: Serializer, value: object, dumped: Any) -> Packed:
-        tag, content = writer.tag, _pieces(dumped)
-        if isinstance(writer, PickleWithBuffers) and writer.is_plain(content):
+    def _writer(self, one: Serializer) -> _Writer:
+        kind = type(one)
+        source = f"{kind.__module__}.{kind.__qualname__}" if one in self._own else ""
+        return _Writer(one, isinstance(one, PickleWithBuffers), _METAFLOW if isinstance(one, Protocol4) else source)
+
+
+def _packed(writer: _Writer, value: object, dumped: Any) -> Packed:
+    tag, content = writer.serializer.tag, _pieces(dumped)
+    if isinstance(content, bytes):
+        size = len(content)
+        if writer.has_buffers:
             tag = Pickle.tag
-        size = len(content) if isinstance(content, bytes) else sum(memoryview(part).nbytes for part in content)
-        if not isinstance(content, bytes) and size < _SMALL:
+    else:
+        size = sum(memoryview(part).nbytes for part in content)
+        if size < _SMALL:
             content = b"".join(content)
-        info: dict[str, Any] = {"size": size, "type": str(type(value)), "encoding": tag}
-        if isinstance(writer, Protocol4):
-            info["serializer_info"] = {"source": _METAFLOW}
-        elif writer in self._own:
-            kind = type(writer)
-            info["serializer_info"] = {"source": f"{kind.__module__}.{kind.__qualname__}"}
-        return Packed(content, info)
+    info: dict[str, Any] = {"size": size, "type": str(type(value)), "encoding": tag}
+    if writer.source:
+        info["serializer_info"] = {"source": writer.source}
+    return Packed(content, info)
 
 
 def _pieces(dumped: Any) -> Dumped:
     """Take what `dump` returned, which may be a user's: any bytes-like object, or several."""
-    if isinstance(dumped, bytes):
+    if isinstance(dumped, (bytes, list)):
         return dumped
     try:
         return [memoryview(dumped)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::batch::Batch;
 use super::known::Leaned;
 use super::locate::What;
+use super::packs::Looked;
 use super::pipeline;
 use super::place::{Ready, fresh};
 use super::publish::{Content, Failure};
@@ -106,14 +107,15 @@ impl Inner {
 
     /// Whether everything that a batch leans on is named by a segment that nobody suspects, and stands there.
     fn names_all(&self, snapshot: &Arc<Snapshot>, batch: &Batch) -> Result<bool> {
+        let looked = Looked::default();
         for (digest, kind) in batch.leaned().into_values().flatten() {
-            if self.other_place(snapshot, &digest, kind)?.is_none() {
+            if self.other_place(snapshot, &digest, kind, &looked)?.is_none() {
                 return Ok(false);
             }
         }
         for key in batch.leaned_keys() {
             let large = || !snapshot.blobs_in(&key, &|segment| !self.notes.is_suspect(segment.name())).hits.is_empty();
-            if self.other_place(snapshot, &key, FrameKind::Chunk)?.is_none() && !large() {
+            if self.other_place(snapshot, &key, FrameKind::Chunk, &looked)?.is_none() && !large() {
                 return Ok(false);
             }
         }
@@ -128,13 +130,13 @@ impl Inner {
         leaned: &mut ByDigest<Id, Leaned>,
         troubled: Vec<(Id, Leaned)>,
     ) -> Result<()> {
-        let snapshot = self.levels.refresh()?;
+        let (snapshot, looked) = (self.levels.refresh()?, Looked::default());
         let mut content = Content::default();
         let mut copied: DigestSet<(Digest, FrameKind)> = DigestSet::default();
         for (pack, needs) in troubled {
             leaned.remove(&pack);
             for (digest, kind) in needs {
-                if let Some(entry) = self.other_place(&snapshot, &digest, kind)? {
+                if let Some(entry) = self.other_place(&snapshot, &digest, kind, &looked)? {
                     leaned.entry(entry.pack).or_default().insert((digest, kind));
                 } else if copied.insert((digest, kind)) {
                     self.copy(&snapshot, &digest, kind, &mut content)?;
@@ -153,8 +155,14 @@ impl Inner {
         Ok(())
     }
 
-    fn other_place(&self, snapshot: &Arc<Snapshot>, digest: &Digest, kind: FrameKind) -> Result<Option<Entry>> {
-        Ok(self.place_or_damage(snapshot, digest, kind)?.0)
+    fn other_place(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        digest: &Digest,
+        kind: FrameKind,
+        looked: &Looked,
+    ) -> Result<Option<Entry>> {
+        Ok(self.place_or_damage(snapshot, digest, kind, looked)?.0)
     }
 
     /// A place that can be leaned on, and the first damage that was met while one was looked for.
@@ -163,12 +171,13 @@ impl Inner {
         snapshot: &Arc<Snapshot>,
         digest: &Digest,
         kind: FrameKind,
+        looked: &Looked,
     ) -> Result<(Option<Entry>, Option<Error>)> {
         let mut found = None;
         let damage = snapshot.chunks(digest, kind, &mut |entry, segment| {
             if !self.notes.is_suspect(segment.name())
                 && !self.notes.is_barred(entry)
-                && self.pack_is_there(snapshot, &entry.pack)?
+                && looked.is_there(self, snapshot, &entry.pack)?
             {
                 found = Some(*entry);
             }
@@ -203,8 +212,9 @@ impl Store {
         let inner = &self.inner;
         inner.notes.refresh(inner.disk.as_ref())?;
         let mut snapshot = inner.levels.snapshot()?;
+        let looked = Looked::default();
         let mut answers =
-            pipeline::map(keys, inner.threads, 256, cancel, |key| Ok(inner.is_whole(&snapshot, key, cancel)))?;
+            pipeline::map(keys, inner.threads, 256, cancel, |key| Ok(inner.is_whole(&snapshot, key, &looked, cancel)))?;
         for round in 0..ROUNDS {
             if answers.iter().all(|whole| matches!(whole, Ok(true))) {
                 break;
@@ -215,9 +225,10 @@ impl Store {
                 break;
             }
             snapshot = listed;
+            let looked = Looked::default();
             for (key, whole) in keys.iter().zip(&mut answers).filter(|(_, whole)| !matches!(whole, Ok(true))) {
                 cancel.check()?;
-                *whole = inner.is_whole(&snapshot, key, cancel);
+                *whole = inner.is_whole(&snapshot, key, &looked, cancel);
             }
         }
         answers.into_iter().collect()
@@ -250,7 +261,7 @@ impl Inner {
         if let Some((_, error)) = snapshot.broken.first() {
             return Err(error.clone().of_index("look for a batch"));
         }
-        let mut levels = BTreeSet::new();
+        let (mut levels, looked) = (BTreeSet::new(), Looked::default());
         for segment in &snapshot.segments {
             cancel.check()?;
             for (ordinal, record) in (0_u32..).zip(segment.records()?) {
@@ -274,7 +285,7 @@ impl Inner {
                 })?;
                 for key in keys {
                     cancel.check()?;
-                    if !self.is_whole(snapshot, &key, cancel)? {
+                    if !self.is_whole(snapshot, &key, &looked, cancel)? {
                         return Ok(Some(false));
                     }
                 }
@@ -295,11 +306,14 @@ impl Inner {
 
     /// Whether a blob is in the index and every pack that holds a part of it is there. What cannot be read of the index is told: nobody
     /// knows then.
-    fn is_whole(&self, snapshot: &Arc<Snapshot>, key: &Digest, cancel: &Cancel) -> Result<bool> {
+    fn is_whole(&self, snapshot: &Arc<Snapshot>, key: &Digest, looked: &Looked, cancel: &Cancel) -> Result<bool> {
+        let (place, harm) = self.place_or_damage(snapshot, key, FrameKind::Chunk, looked)?;
+        if place.is_some() {
+            return Ok(true);
+        }
         let (found, damage) = self.find(snapshot, key)?;
         match found.map(|found| found.what) {
-            None => not_there(key, damage),
-            Some(What::Chunk(_) | What::Hint(_) | What::Runs(_)) => self.stands(snapshot, key, FrameKind::Chunk),
+            None | Some(What::Chunk(_) | What::Hint(_) | What::Runs(_)) => not_there(key, harm.or(damage)),
             Some(What::Large(blob)) => {
                 let mut nodes = Vec::new();
                 let pieces = match self.recipe(snapshot, &blob, (0, blob.size), &mut nodes, cancel) {
@@ -311,7 +325,7 @@ impl Inner {
                 let chunks = pieces.iter().map(|piece| (&piece.digest, FrameKind::Chunk));
                 for (digest, kind) in nodes.iter().map(|node| (node, FrameKind::Node)).chain(chunks) {
                     cancel.check()?;
-                    if !self.stands(snapshot, digest, kind)? {
+                    if !self.stands(snapshot, digest, kind, looked)? {
                         return Ok(false);
                     }
                 }
@@ -320,8 +334,8 @@ impl Inner {
         }
     }
 
-    fn stands(&self, snapshot: &Arc<Snapshot>, digest: &Digest, kind: FrameKind) -> Result<bool> {
-        match self.place_or_damage(snapshot, digest, kind)? {
+    fn stands(&self, snapshot: &Arc<Snapshot>, digest: &Digest, kind: FrameKind, looked: &Looked) -> Result<bool> {
+        match self.place_or_damage(snapshot, digest, kind, looked)? {
             (Some(_), _) => Ok(true),
             (None, damage) => not_there(digest, damage),
         }

@@ -89,6 +89,22 @@ impl Packs {
     }
 }
 
+/// Packs that one check has looked for: each once, however much stands in it. Made after whatever the check must come after.
+#[derive(Debug, Default)]
+pub(crate) struct Looked(Mutex<ByDigest<Id, bool>>);
+
+impl Looked {
+    /// As [`Inner::pack_is_there`].
+    pub(crate) fn is_there(&self, store: &Inner, snapshot: &Snapshot, id: &Id) -> Result<bool> {
+        if let Some(there) = lock(&self.0).get(id) {
+            return Ok(*there);
+        }
+        let there = store.pack_is_there(snapshot, id)?;
+        lock(&self.0).insert(*id, there);
+        Ok(there)
+    }
+}
+
 impl Inner {
     /// Whether a pack is there with the length that the index says. Asks the disk: existence in a list is not validity.
     pub(crate) fn pack_is_there(&self, snapshot: &Snapshot, id: &Id) -> Result<bool> {

@@ -35,6 +35,20 @@ fn a_document_is_not_put_for_a_blob_that_is_not_there() {
 }
 
 #[test]
+fn a_document_that_names_many_blobs_costs_no_look_at_the_disk_for_each() {
+    let looks = |blobs: u64| {
+        let disk = SimDisk::memory();
+        let store = open(&disk);
+        save(&store, &(0..blobs).map(|seed| noise(seed, 2_000)).collect::<Vec<_>>());
+        let keys: Vec<Digest> = (0..blobs).map(|seed| digest::hash(&noise(seed, 2_000))).collect();
+        let before = disk.count(Some(Op::Stat));
+        put(&store, &keys).unwrap();
+        disk.count(Some(Op::Stat)) - before
+    };
+    assert_eq!(looks(200), looks(150));
+}
+
+#[test]
 fn a_blob_that_goes_while_a_document_for_it_is_put_is_told() {
     let disk = SimDisk::memory();
     let blob = noise(1, 300_000);
