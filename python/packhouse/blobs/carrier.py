@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
@@ -40,6 +40,8 @@ T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 _LOOK_EVERY = 0.05
 """Seconds after which it is seen whether the answer is still wanted."""
+_READS_AT_ONCE = 32
+"""Requests of one call; the client bounds what is in flight besides."""
 _WITHDRAWN_SECONDS = 15.0
 """More than an upload takes that is withdrawn: services are asked for 10 s at most."""
 
@@ -67,6 +69,31 @@ class Carrier:
         view = memoryview(into)
         found = self._ask(lambda: self._store.get(name, start=start, length=len(view), into=view))
         return found.info.size
+
+    def read_many(self, wanted: Sequence[tuple[str, int, Buffer]]) -> list[Exception | None]:
+        """Fill buffers, each from a place in an object; return why one could not be filled, None for one that is.
+
+        As with `read`, what is given up may still be written to.
+        """
+        outcomes: list[Exception | None] = [None] * len(wanted)
+        left = iter(enumerate(wanted))
+
+        async def fill() -> None:
+            for at, (name, start, into) in left:
+                view = memoryview(into)
+                try:
+                    with _translated():
+                        await self._store.get(name, start=start, length=len(view), into=view)
+                except Exception as error:  # noqa: BLE001 - the engine judges it
+                    outcomes[at] = error
+
+        async def fill_all() -> None:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(min(len(wanted), _READS_AT_ONCE)):
+                    tasks.start_soon(fill)
+
+        self._ask(fill_all)
+        return outcomes
 
     def put(self, name: str, body: bytes) -> None:
         """Write an object."""

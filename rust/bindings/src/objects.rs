@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use packhouse_engine::Refusal;
-use packhouse_engine::disk::{Bytes, Meta, Objects, Room, Upload};
+use packhouse_engine::disk::{Bytes, Meta, Objects, Room, Upload, Wanted};
 use pyo3::exceptions::{PyEOFError, PyFileExistsError, PyFileNotFoundError, PyNotImplementedError, PyPermissionError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::part::{Filling, Part, Spare};
+use crate::part::{Coming, Filling, Part, Spare};
 
 /// `packhouse.blobs.carrier.Carrier`, seen from the engine.
 pub(crate) struct Carrier {
@@ -96,6 +96,24 @@ impl Objects for Carrier {
         let (room, coming) = Part::room(len, &self.spare)?;
         let size = self.call(|carrier| carrier.call_method1("read", (name, offset, room))?.extract())?;
         Ok((Box::new(coming.come()), size)) // a read that has ended writes no more
+    }
+
+    fn read_many(&self, wanted: &[Wanted]) -> io::Result<Vec<io::Result<Bytes>>> {
+        let (mut asked, mut coming) = (Vec::with_capacity(wanted.len()), Vec::with_capacity(wanted.len()));
+        for one in wanted {
+            let (room, filled) = Part::room(one.len, &self.spare)?;
+            asked.push((one.path.as_str(), one.offset, room));
+            coming.push(filled);
+        }
+        let failed: Vec<Option<io::Error>> = self.call(|carrier| {
+            let outcomes: Vec<Option<Bound<'_, PyAny>>> = carrier.call_method1("read_many", (asked,))?.extract()?;
+            let py = carrier.py();
+            Ok(outcomes.into_iter().map(|error| error.map(|error| told(py, &PyErr::from_value(error)))).collect())
+        })?;
+        let outcome = |(filled, error): (Coming, Option<io::Error>)| -> io::Result<Bytes> {
+            error.map_or_else(|| Ok(Box::new(filled.come()) as Bytes), Err) // a read that has ended writes no more
+        };
+        Ok(coming.into_iter().zip(failed).map(outcome).collect())
     }
 
     fn whole(&self, name: &str) -> io::Result<Option<(Vec<u8>, String)>> {

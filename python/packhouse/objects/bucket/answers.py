@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from packhouse.errors import InvalidInput, StorageError
@@ -168,9 +169,14 @@ def read_size(told: object) -> int:
 def time_of(headers: Mapping[str, str], field: str = "date") -> float:
     """Return the time that a header tells; the service's clock, or ours if it tells none."""
     try:
-        return parsedate_to_datetime(headers[field]).timestamp()
+        return _moment(headers[field])
     except (KeyError, ValueError, OverflowError):
         return time.time()
+
+
+@lru_cache(maxsize=256)
+def _moment(told: str) -> float:
+    return parsedate_to_datetime(told).timestamp()
 
 
 def listed(key: str, start: str, what: str) -> str:

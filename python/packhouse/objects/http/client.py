@@ -29,7 +29,7 @@ from packhouse.objects.http.options import HttpOptions
 from packhouse.objects.http.pools import connections_of, places_of
 from packhouse.objects.http.quiet import hushed
 from packhouse.objects.http.receiving import Receiving
-from packhouse.objects.http.transport import AGAIN, TARGET, Transport
+from packhouse.objects.http.transport import Asked, Transport
 from packhouse.objects.http.troubles import describe
 
 __all__ = ["HttpClient"]
@@ -182,9 +182,9 @@ class HttpClient:
 
         receiving = Receiving(call, more)
         if self._transport is not None:
-            extensions = {TARGET: receiving.target, AGAIN: again}
-            request = httpx.Request(call.method, url, headers=headers, stream=body, extensions=extensions)
-            return await receiving.read(await self._transport.handle_async_request(request))
+            fields = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+            asked = Asked(call.method, url, fields, body.views, again, receiving.target)
+            return await receiving.take(await self._transport.send(asked))
         if self._client is None:
             raise InvalidInput("the client is used outside of `async with`", kind="invalid")
         # Stock httpx takes surplus bytes behind an answer for the next one. HTTP/2 has none, and does not send this.

@@ -1,7 +1,7 @@
 """One request and its answer on one connection.
 
-h11 writes and reads heads and reads chunked bodies; a body of known length goes from the socket into its place. The
-connection can be used again only if the answer was read to its end and nothing came behind it.
+h11 reads chunked bodies, and heads that are not as plain as most are; a body of known length goes from the socket into
+its place. The connection can be used again only if the answer was read to its end and nothing came behind it.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import TypeAlias
 
 import h11
 
+from packhouse.objects.http.heads import Headers, read_head, write_head
 from packhouse.objects.http.wires import Wire
 
 __all__ = ["Exchange", "Headers", "Target"]
 
-Headers: TypeAlias = list[tuple[bytes, bytes]]
 Target: TypeAlias = Callable[[int, Headers, int | None], memoryview | None]
 """Where an answer's body goes, told its status, headers and length (None: chunked); None: it is read piece by piece."""
 _HEAD = 16 << 10
@@ -41,7 +41,7 @@ class Exchange:
         self.length: int | None = None
         self.heard = False
         """Whether a byte of the answer has come."""
-        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
+        self._parser: h11.Connection | None = None
         self._interim = 0
         self._ahead = memoryview(b"")
         self._left: int | None = 0
@@ -53,8 +53,8 @@ class Exchange:
         An answer that comes before all is sent ends the sending: it is the one that counts. So does a failed send, if
         the answer can still be read.
         """
-        head = self._parser.send(h11.Request(method=method, target=target, headers=headers)) or b""
-        queue = deque((memoryview(head), *body))
+        queue = deque((memoryview(write_head(method, target, headers)), *body))
+        self._asked = method, target, headers
         failure: OSError | None = None
         try:
             while not await self.wire.send(queue):
@@ -74,10 +74,21 @@ class Exchange:
     async def _read_head(self) -> bool:
         """Read on to the next head; `False` when it was an interim one."""
         buffer = bytearray(_HEAD)
+        if self._parser is None:
+            count = await self.wire.read_into(memoryview(buffer))
+            self.heard = count > 0
+            plain = read_head(buffer, count)
+            if plain is not None:
+                self.status, self.headers, self._version = plain.status, plain.headers, b"1.1"
+                self._ahead = memoryview(buffer)[plain.end : count]
+                return True
+            method, target, headers = self._asked
+            self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
+            self._parser.send(h11.Request(method=method, target=target, headers=headers))
+            self._parser.receive_data(bytes(buffer[:count]))
         event = self._parser.next_event()
         while event is h11.NEED_DATA:
             count = await self.wire.read_into(memoryview(buffer))
-            self.heard = self.heard or count > 0
             self._parser.receive_data(bytes(buffer[:count]))
             event = self._parser.next_event()
         if isinstance(event, h11.Response):
@@ -105,7 +116,7 @@ class Exchange:
             self.length = self._left = 0
         elif not fields.keys() & {b"transfer-encoding", b"content-length"}:
             raise h11.RemoteProtocolError("an answer that does not say how long it is")
-        if self._left is not None:
+        if self._left is not None and self._parser is not None:
             self._ahead = memoryview(self._parser.trailing_data[0])
 
     async def read_into(self, target: memoryview) -> None:
@@ -130,18 +141,21 @@ class Exchange:
         return bytes(memoryview(piece)[:count])
 
     async def _read_chunked(self) -> bytes:
+        parser = self._parser
+        if parser is None:
+            raise h11.RemoteProtocolError("a body without a length behind a plain head")
         while True:
-            event = self._parser.next_event()
+            event = parser.next_event()
             if event is h11.NEED_DATA:
                 buffer = bytearray(_PIECE)
                 count = await self.wire.read_into(memoryview(buffer))
-                self._parser.receive_data(bytes(memoryview(buffer)[:count]))
+                parser.receive_data(bytes(memoryview(buffer)[:count]))
             elif isinstance(event, h11.Data):
                 if event.data:
                     return bytes(event.data)
             elif isinstance(event, h11.EndOfMessage):
                 self._left = 0
-                self._ahead = memoryview(self._parser.trailing_data[0])
+                self._ahead = memoryview(parser.trailing_data[0])
                 return b""
             else:
                 raise h11.RemoteProtocolError("the body ended in the middle")
@@ -154,8 +168,8 @@ class Exchange:
 
     @property
     def reusable(self) -> bool:
-        """Whether the answer was read to its end and nothing stands behind it."""
-        return self._reusable and self._left == 0 and not self._ahead and self.wire.glance() == "silent"
+        """Whether the answer was read to its end and nothing came with it; what comes later a glance shows."""
+        return self._reusable and self._left == 0 and not self._ahead
 
 
 _FRAMING = (b"connection", b"content-length", b"transfer-encoding")

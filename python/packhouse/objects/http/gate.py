@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 
 __all__ = ["Budget", "Gate"]
 
@@ -65,7 +66,11 @@ class Gate:
 @asynccontextmanager
 async def _held(limiter: anyio.CapacityLimiter) -> AsyncIterator[None]:
     holder = object()
-    await limiter.acquire_on_behalf_of(holder)
+    await checkpoint_if_cancelled()
+    try:
+        limiter.acquire_on_behalf_of_nowait(holder)
+    except anyio.WouldBlock:
+        await limiter.acquire_on_behalf_of(holder)
     try:
         yield
     finally:

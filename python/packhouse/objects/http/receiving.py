@@ -9,8 +9,8 @@ from typing import Any
 from packhouse.errors import StorageError
 from packhouse.objects.contract import new_memory
 from packhouse.objects.http.calls import Call, Reply
-from packhouse.objects.http.exchange import Headers
-from packhouse.objects.http.transport import FILLED
+from packhouse.objects.http.heads import Headers
+from packhouse.objects.http.transport import Answer
 
 __all__ = ["Receiving"]
 
@@ -29,12 +29,30 @@ class Receiving:
     def __init__(self, call: Call, more: Callable[[int, int], None]) -> None:
         self._call = call
         self._more = more
-        self._view: memoryview | None = None
+        self._fields: dict[str, str] = {}
+        self._view = memoryview(b"")
 
     def target(self, status: int, headers: Headers, length: int | None) -> memoryview | None:
         """Return where the body goes, once its length is known."""
-        fields = {name.decode("ascii").lower(): value.decode("latin-1") for name, value in headers}
-        return self._target(status, fields, length)
+        fields: dict[str, str] = {}
+        for name, value in headers:
+            field, text = name.decode("ascii").lower(), value.decode("latin-1")
+            fields[field] = f"{fields[field]}, {text}" if field in fields else text
+        self._fields = fields
+        view = self._target(status, self._fields, length)
+        if view is not None:
+            self._view = view
+        return view
+
+    async def take(self, answer: Answer) -> Reply:
+        """Return what our own transport has brought; read what is left.
+
+        Raises:
+            StorageError: the answer cannot be used (`bad-answer`).
+        """
+        if answer.stream is not None:
+            return await self.read(answer.response())
+        return Reply(answer.status, self._fields, self._view)
 
     def _target(self, status: int, fields: Mapping[str, str], length: int | None) -> memoryview | None:
         call = self._call
@@ -50,8 +68,7 @@ class Receiving:
         if into is None and length > call.limit:
             raise self._refuse(f"it has {length} bytes, more than {call.limit}")
         self._more(length, status)
-        self._view = new_memory(length) if into is None else into
-        return self._view
+        return new_memory(length) if into is None else into
 
     async def read(self, response: Any) -> Reply:
         """Read what the transport has not read yet.
@@ -60,8 +77,6 @@ class Receiving:
             StorageError: the answer cannot be used (`bad-answer`).
         """
         headers = {name.lower(): value for name, value in response.headers.items()}
-        if FILLED in response.extensions and self._view is not None:
-            return Reply(response.status_code, headers, self._view)
         try:
             return Reply(response.status_code, headers, await self._read_pieces(response, headers))
         finally:

@@ -13,7 +13,7 @@ use std::io::{self, IoSliceMut};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use self::staging::BucketFile;
-use super::{BlockCache, Bytes, Disk, Entry, File, Lock, Meta, Parked, Reach, Staged};
+use super::{BlockCache, Bytes, Disk, Entry, File, Lock, Meta, Parked, Reach, Staged, Wanted};
 use crate::format::Envelope;
 use crate::format::envelope::MAX_NAME;
 use crate::names::encoding;
@@ -30,6 +30,10 @@ pub trait Objects: Send + Sync + Debug {
     /// Read `len` bytes from `offset`, and tell the length of the whole object; `NotFound` when there is no such object,
     /// `UnexpectedEof` when it ends before.
     fn read(&self, name: &str, offset: u64, len: usize) -> io::Result<(Bytes, u64)>;
+    /// Read bytes of several objects at the same time; an error of them all, or one outcome for each.
+    fn read_many(&self, wanted: &[Wanted]) -> io::Result<Vec<io::Result<Bytes>>> {
+        Ok(wanted.iter().map(|one| self.read(&one.path, one.offset, one.len).map(|(bytes, _)| bytes)).collect())
+    }
     /// A small object at one moment; `None` when there is none.
     fn whole(&self, name: &str) -> io::Result<Option<(Vec<u8>, String)>>;
     /// Write an object, in place of what has its name.
@@ -177,11 +181,15 @@ impl Disk for BucketDisk {
 
     fn reach(&self) -> Reach {
         // 8 MiB of blobs, and the frames' headers.
-        Reach { bytes: 9 * 1024 * 1024, gap: 256 * 1024, whole: self.whole, frames: usize::MAX, far: true }
+        Reach { bytes: 9 * 1024 * 1024, gap: 256 * 1024, whole: self.whole, frames: usize::MAX, far: true, many: true }
     }
 
     fn cache(&self) -> Option<Arc<BlockCache>> {
         self.cache.clone()
+    }
+
+    fn read_many(&self, wanted: &[Wanted]) -> io::Result<Vec<io::Result<Bytes>>> {
+        self.objects.read_many(wanted)
     }
 
     fn stat(&self, path: &str) -> io::Result<Option<Meta>> {

@@ -57,6 +57,19 @@ pub struct Reach {
     /// Whether every call is a request to somewhere else. There nothing is looked at twice that one answer has told: what is listed
     /// is there under its name, and what was acknowledged is.
     pub far: bool,
+    /// Whether `read_many` costs less than as many reads.
+    pub many: bool,
+}
+
+/// Bytes of a file.
+#[derive(Debug)]
+pub struct Wanted {
+    /// The file.
+    pub path: String,
+    /// Where they begin.
+    pub offset: u64,
+    /// How many.
+    pub len: usize,
 }
 
 /// A store's folder. Every method opens what it needs relative to the root, and follows no symbolic link.
@@ -98,7 +111,7 @@ pub trait Disk: Send + Sync + Debug {
     /// What one read may ask for.
     fn reach(&self) -> Reach {
         // Three pieces for each frame at most: IOV_MAX is 1024.
-        Reach { bytes: 1024 * 1024, gap: 16 * 1024, whole: 16 * 1024, frames: 320, far: false }
+        Reach { bytes: 1024 * 1024, gap: 16 * 1024, whole: 16 * 1024, frames: 320, far: false, many: false }
     }
     /// Where blocks of segments are kept once they were read, if reading them is dear.
     fn cache(&self) -> Option<Arc<BlockCache>> {
@@ -106,6 +119,11 @@ pub trait Disk: Send + Sync + Debug {
     }
     /// What stands under a path; `None` when nothing does.
     fn stat(&self, path: &str) -> io::Result<Option<Meta>>;
+    /// Read bytes of several files, each as if by itself; `UnexpectedEof` where a file ends before.
+    fn read_many(&self, wanted: &[Wanted]) -> io::Result<Vec<io::Result<Bytes>>> {
+        let _ = wanted;
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Open a regular file for reading; `None` when there is none.
     fn open(&self, path: &str) -> io::Result<Option<Arc<dyn File>>>;
     /// The same for a file that the index names, of that length if it is known: that it is gone may be told by the first read only.

@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::apart::Work;
 use super::by_runs::{Whole, is_in_a_pack};
-use super::frames::{Job, Task, plan};
+use super::frames::{Job, Task, fail_all, plan};
 use super::locate::{Located, Piece, What};
 use super::pipeline::{self, hash_large, lock};
 use super::stats::add;
@@ -271,15 +272,19 @@ impl Inner {
         cancel: &Cancel,
     ) -> Vec<(usize, Entry, Error)> {
         let share = if self.disk.reach().far { at_once(&tasks) } else { tasks.len().div_ceil(2) };
-        let hands = self.crew.join(self.threads.min(share));
-        let source = Mutex::new(tasks.into_iter());
+        let works = self.sort_out(snapshot, tasks);
+        let hands = self.crew.join(self.threads.min(share).min(works.len()));
+        let source = Mutex::new(works.into_iter());
         let failed = Mutex::new(Vec::new());
         let work = || {
             loop {
-                let Some(task) = lock(&source).next() else { return };
-                let mut bad = match cancel.check() {
-                    Ok(()) => self.read_task(snapshot, task),
-                    Err(error) => task.iter().map(|job| (job.owner, job.entry, error.clone())).collect(),
+                let Some(work) = lock(&source).next() else { return };
+                let mut bad = match work {
+                    Work::Together(tasks) => self.read_together(snapshot, tasks, cancel),
+                    Work::One(task) => match cancel.check() {
+                        Ok(()) => self.read_task(snapshot, task),
+                        Err(error) => fail_all(&task, &error),
+                    },
                 };
                 if !bad.is_empty() {
                     lock(&failed).append(&mut bad);

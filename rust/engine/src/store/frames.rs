@@ -85,6 +85,30 @@ impl Inner {
         failed
     }
 
+    /// Decode and verify the frames of one task, whose bytes have come, from the first frame's on.
+    pub(crate) fn unpack_task(&self, mut task: Task<'_>, bytes: &[u8]) -> Vec<(usize, Entry, Error)> {
+        let start = task.first().map_or(0, |job| job.entry.offset);
+        let mut failed = Vec::new();
+        for job in &mut task {
+            if let Err(error) = self.unpack(job, start, bytes) {
+                failed.push((job.owner, job.entry, error));
+            }
+        }
+        failed
+    }
+
+    fn unpack(&self, job: &mut Job<'_>, start: u64, bytes: &[u8]) -> Result<()> {
+        let at = usize::try_from(job.entry.offset.saturating_sub(start)).map_err(|_| super::internal())?;
+        let stored = usize::try_from(job.entry.stored).map_err(|_| super::internal())?;
+        let frame = bytes.get(at..).and_then(|rest| rest.split_at_checked(FRAME_HEADER));
+        let (head, payload) = frame.ok_or_else(super::internal)?;
+        let payload = payload.get(..stored).ok_or_else(super::internal)?;
+        if job.entry.stored == job.entry.raw {
+            job.out.get_mut(..stored).ok_or_else(super::internal)?.copy_from_slice(payload);
+        }
+        self.finish(&job.entry, head, payload, job.out, job.check)
+    }
+
     /// Check a frame's header against its entry, decode it and, if `check`, hold it against its digest.
     fn finish(&self, entry: &Entry, head: &[u8], payload: &[u8], out: &mut [u8], check: bool) -> Result<()> {
         let header = FrameHeader::decode(head)?;
@@ -210,10 +234,16 @@ fn gaps(task: &[Job<'_>]) -> Vec<Vec<u8>> {
     gaps
 }
 
+/// Where the bytes of a task begin and end in its pack.
+pub(crate) fn span(task: &Task<'_>) -> Result<(u64, u64)> {
+    let ends = task.first().zip(task.last()).ok_or_else(super::internal)?;
+    Ok((ends.0.entry.offset, ends.1.entry.end()))
+}
+
 pub(crate) fn gone(pack: &Id) -> Error {
     Error::new(Kind::NotFound, "pack", format!("read pack {pack}: it is gone"))
 }
 
-fn fail_all(task: &[Job<'_>], error: &Error) -> Vec<(usize, Entry, Error)> {
+pub(crate) fn fail_all(task: &[Job<'_>], error: &Error) -> Vec<(usize, Entry, Error)> {
     task.iter().map(|job| (job.owner, job.entry, error.clone())).collect()
 }

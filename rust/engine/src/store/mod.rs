@@ -4,6 +4,7 @@
 
 mod anatomy;
 mod answer;
+mod apart;
 mod batch;
 mod by_runs;
 mod commit;
