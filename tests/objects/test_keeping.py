@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import secrets
 from typing import Any
 from urllib.parse import parse_qs
@@ -12,6 +13,7 @@ import pytest
 
 from packhouse.objects.azure import AzureObjects
 from packhouse.objects.gcs import GCSObjects
+from packhouse.objects.http import transport
 from tests.hostile import google, microsoft
 from tests.hostile.driving import azure_options_for, gcs_options_for
 from tests.hostile.server import Talk, hostile
@@ -73,3 +75,6 @@ async def test_a_signature_stands_in_every_url_and_in_no_header(anyio_backend: s
         for request in server.requests:
             assert request.query["sig"] == parse_qs(sas)["sig"]
             assert "authorization" not in request.headers
+    caches = [value for value in vars(transport).values() if hasattr(value, "cache_info")]
+    assert "bucket" in repr(gc.get_referents(*caches)), "this would see what is kept"
+    assert "planted" not in repr(gc.get_referents(*caches)), "a URL is kept with its signature"

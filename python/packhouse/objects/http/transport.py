@@ -43,6 +43,7 @@ class Asked(NamedTuple):
 
     method: str
     url: str
+    """In ASCII, without a fragment."""
     headers: Sequence[tuple[bytes, bytes]]
     """Lower-case names."""
     body: Sequence[memoryview]
@@ -243,9 +244,16 @@ class _Incoming(httpx.AsyncByteStream):
             self._transport._release(exchange, self._origin)  # noqa: SLF001 - of the same file
 
 
-@lru_cache(maxsize=256)
 def _place_of(url: str) -> _Place:
-    """Take a URL apart: of one pack many parts are read."""
+    """Take a URL apart. What stands behind its path may be a secret, and is kept nowhere."""
+    start, mark, query = url.partition("?")
+    place = _place_of_path(start)
+    return place._replace(path=place.path + f"?{query}".encode("ascii")) if mark else place
+
+
+@lru_cache(maxsize=256)
+def _place_of_path(url: str) -> _Place:
+    """Take a URL without a query apart: of one pack many parts are read."""
     parts = httpx.URL(url)
     if parts.scheme not in ("http", "https"):
         raise httpx.UnsupportedProtocol(f"{parts.scheme}:// is not spoken here")
@@ -281,7 +289,7 @@ async def _asked(request: httpx.Request) -> Asked:
             raise httpx.ReadTimeout("what is sent did not come in time") from error
     return Asked(
         method=request.method,
-        url=str(request.url),
+        url=str(request.url.copy_with(fragment=None)),
         headers=[(name.lower(), value) for name, value in request.headers.raw],
         body=stream.views if isinstance(stream, Buffers) else [memoryview(body)] if body else [],
         again=lambda: request.method in ("GET", "HEAD", "OPTIONS"),
