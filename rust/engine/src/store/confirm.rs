@@ -87,7 +87,7 @@ impl Inner {
     /// has listed before it leaned on anything.
     fn check_index(&self, batch: &Batch, far: bool) -> Result<()> {
         let mut snapshot = if far { self.levels.snapshot()? } else { self.levels.refresh_checked()? };
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             let suspect = snapshot.segments.iter().any(|segment| self.notes.is_suspect(segment.name()));
             if snapshot.losses == batch.losses && snapshot.broken.is_empty() && !suspect {
                 return Ok(());
@@ -95,10 +95,11 @@ impl Inner {
             if self.names_all(&snapshot, batch)? {
                 return Ok(());
             }
-            // What stood in segments that were merged since they were listed stands in others.
+            // What stood in segments that were merged since they were listed stands in others; one that could not be read a while ago may
+            // be readable.
             let losses = snapshot.losses;
             snapshot = self.levels.refresh_checked()?;
-            if snapshot.losses == losses {
+            if round > 0 && snapshot.losses == losses {
                 break;
             }
         }
