@@ -306,7 +306,7 @@ class BucketObjects(ObjectStore):
         seen: set[str] = set()
         marker, count = "", 0
         while True:
-            with operation.begun():
+            with operation.begun(), operation.waiting():  # pages without a name cost us time, too
                 page = await self._page(what, prefix, marker)
             operation.allow(names=len(page.found))
             count += len(page.found)
