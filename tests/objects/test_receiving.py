@@ -13,7 +13,7 @@ import pytest
 from anyio import to_thread
 
 from packhouse.errors import StorageError
-from packhouse.objects.http import wires
+from packhouse.objects.http import sockets, wires
 from packhouse.objects.s3 import S3Objects
 from tests.cancelling import busy_threads
 from tests.hostile.behaviours import BEHAVIOURS, Behaviour, reading
@@ -70,7 +70,7 @@ async def test_a_long_read_that_is_given_up_ends_at_once_and_writes_no_more() ->
 async def test_a_long_read_that_is_cancelled_in_any_way_leaves_no_thread_at_its_socket(
     way: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receive_all = wires._receive_all
+    receive_all = sockets.receive_all
 
     def slow(*args: Any) -> Any:
         try:
@@ -78,7 +78,7 @@ async def test_a_long_read_that_is_cancelled_in_any_way_leaves_no_thread_at_its_
         finally:
             time.sleep(0.05)
 
-    monkeypatch.setattr(wires, "_receive_all", slow)
+    monkeypatch.setattr(wires, "receive_all", slow)
     with hostile(pausing) as server:
         async with S3Objects("s3://bucket", options_for(server)) as store:
             await way(0.2, lambda: read(store, bytearray(len(BODY))))
@@ -88,7 +88,7 @@ async def test_a_long_read_that_is_cancelled_in_any_way_leaves_no_thread_at_its_
 def test_a_long_read_that_is_left_when_the_loop_ends_leaves_no_thread_at_its_socket(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    receive_all, ended = wires._receive_all, threading.Event()
+    receive_all, ended = sockets.receive_all, threading.Event()
 
     def slow(*args: Any) -> Any:
         try:
@@ -104,7 +104,7 @@ def test_a_long_read_that_is_left_when_the_loop_ends_leaves_no_thread_at_its_soc
         await asyncio.sleep(0.2)
 
     over: list[bool] = []
-    monkeypatch.setattr(wires, "_receive_all", slow)
+    monkeypatch.setattr(wires, "receive_all", slow)
     with hostile(pausing) as server:
         asyncio.run(leave(server))
     assert over == [True]

@@ -10,24 +10,22 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-import struct
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from itertools import islice
-from typing import Literal, TypeAlias, TypeVar
+from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
 
+from packhouse.objects.http.sockets import LOOK_UP, Glance, blocking, first, glance, receive_all, send_all, take
 from packhouse.objects.threads import run_out
 
-__all__ = ["Glance", "PlainWire", "TlsWire", "Wire"]
+__all__ = ["PlainWire", "TlsWire", "Wire"]
 
 _T = TypeVar("_T")
-Glance: TypeAlias = Literal["silent", "speaks", "closed"]
 _TURN = 512 << 10
 """Bytes after which the event loop has its turn: a quarter of a millisecond of copying. A fast peer is always ready for
 more, and so are those of a dozen other connections."""
@@ -37,10 +35,6 @@ _RAW = 512 << 10
 """Bytes of a read of the socket under TLS: docs/decisions/011."""
 _BY_THREAD = 512 << 10
 """Bytes from which on a thread moves what is left: the loop would copy them, and be woken for every piece."""
-_BUFFERS_AT_ONCE = 64
-_AT_ONCE = 1 << 30
-_LOOK_UP = 0.25
-"""Seconds after which a sender that cannot go on looks whether the peer has answered already."""
 
 
 class Wire(ABC):
@@ -89,7 +83,7 @@ class Wire(ABC):
         while True:
             if self.glance() == "speaks":
                 return False
-            with anyio.move_on_after(_LOOK_UP):
+            with anyio.move_on_after(LOOK_UP):
                 await anyio.wait_writable(self.raw)
                 self._moved = 0
                 return True
@@ -100,17 +94,17 @@ class PlainWire(Wire):
 
     async def send(self, queue: deque[memoryview]) -> bool:
         if sum(view.nbytes for view in queue) >= _BY_THREAD:
-            return await self._in_thread(partial(_send_all, self.raw, queue))
+            return await self._in_thread(partial(send_all, self.raw, queue))
         while queue:
             await self._give_turn()
-            some = _first(queue, _TURN)
+            some = first(queue, _TURN)
             try:
                 sent = self.raw.sendmsg(some)
             except BlockingIOError:
                 if not await self._wait_writable():
                     return False
                 continue
-            _take(queue, sent)
+            take(queue, sent)
             self._moved += sent
         return True
 
@@ -129,11 +123,11 @@ class PlainWire(Wire):
     async def fill(self, target: memoryview) -> int:
         if len(target) < _BY_THREAD:
             return await super().fill(target)
-        return await self._in_thread(partial(_receive_all, self.raw, target))
+        return await self._in_thread(partial(receive_all, self.raw, target))
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         """Let a thread work with the socket, which blocks meanwhile; given up, it ends at once."""
-        call = partial(_blocking, self.raw, work)
+        call = partial(blocking, self.raw, work)
         try:
             return await run_out(call, stop=self._stop, limiter=anyio.CapacityLimiter(1))
         except RuntimeError as error:  # the system has no more threads
@@ -146,7 +140,7 @@ class PlainWire(Wire):
 
     def glance(self) -> Glance:
         try:
-            return _glance(self.raw)
+            return glance(self.raw)
         except OSError:
             return "closed"
 
@@ -186,7 +180,7 @@ class TlsWire(Wire):
                 return False
             await self._give_turn()
             count = self._tls.write(queue[0][:_TURN])
-            _take(queue, count)
+            take(queue, count)
             self._moved += count
         return await self._flush()
 
@@ -196,7 +190,7 @@ class TlsWire(Wire):
             self._unsent.append(memoryview(self._out.read()))
         while self._unsent:
             try:
-                _take(self._unsent, self.raw.send(self._unsent[0]))
+                take(self._unsent, self.raw.send(self._unsent[0]))
             except BlockingIOError:
                 if not await self._wait_writable():
                     return False
@@ -260,61 +254,3 @@ class TlsWire(Wire):
             return "silent"
         self._ahead = bytes(piece[:count])
         return "speaks" if count else "closed"
-
-
-def _glance(raw: socket.socket) -> Glance:
-    try:
-        return "speaks" if raw.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) else "closed"
-    except BlockingIOError:
-        return "silent"
-
-
-def _blocking(raw: socket.socket, work: Callable[[], _T]) -> _T:
-    raw.setblocking(True)
-    done = work()
-    raw.setblocking(False)
-    return done
-
-
-def _receive_all(raw: socket.socket, target: memoryview) -> int:
-    """Fill the target by one system call, as a rule: the kernel copies what comes, and nobody is woken meanwhile."""
-    done = 0
-    while done < len(target):
-        count = raw.recv_into(target[done:], 0, socket.MSG_WAITALL)
-        if not count:
-            break
-        done += count
-    return done
-
-
-def _send_all(raw: socket.socket, queue: deque[memoryview]) -> bool:
-    """Send what is in the queue by as few system calls; `False` when the peer spoke before the end."""
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, int(_LOOK_UP * 1e6)))
-    while queue:
-        with suppress(BlockingIOError):  # in all that time nothing could be sent
-            _take(queue, raw.sendmsg(_first(queue, _AT_ONCE)))
-        if queue and _glance(raw) == "speaks":
-            return False
-    return True
-
-
-def _first(queue: deque[memoryview], most: int) -> list[memoryview]:
-    """Return the head of the queue, so many bytes at most."""
-    some: list[memoryview] = []
-    for view in islice(queue, _BUFFERS_AT_ONCE):
-        some.append(view[:most])
-        most -= some[-1].nbytes
-        if not most:
-            break
-    return some
-
-
-def _take(queue: deque[memoryview], count: int) -> None:
-    """Take bytes off the head of the queue."""
-    while count:
-        first = queue[0]
-        if count < first.nbytes:
-            queue[0] = first[count:]
-            return
-        count -= first.nbytes
-        queue.popleft()
