@@ -11,7 +11,7 @@ use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 use crate::buffers::ask_for_huge_pages;
 
-/// Mappings that are kept for the next: as many as two loads and an upload have at a time.
+/// Mappings that are kept for the next: about as many as an upload, or a load, has at a time. Fewer cost a third of a second a GiB saved.
 const KEPT: usize = 8;
 
 /// A mapping is this long, or a multiple of it: one that is kept fits what comes next.

@@ -181,7 +181,7 @@ impl Disk for BucketDisk {
 
     fn reach(&self) -> Reach {
         // 8 MiB of blobs, and the frames' headers.
-        Reach { bytes: 9 * 1024 * 1024, gap: 256 * 1024, whole: self.whole, frames: usize::MAX, far: true, many: true }
+        Reach { bytes: 9 * 1024 * 1024, gap: 256 * 1024, whole: self.whole, frames: usize::MAX, far: true }
     }
 
     fn cache(&self) -> Option<Arc<BlockCache>> {

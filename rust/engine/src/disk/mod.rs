@@ -55,10 +55,8 @@ pub struct Reach {
     /// Frames that one read may ask for.
     pub frames: usize,
     /// Whether every call is a request to somewhere else. There nothing is looked at twice that one answer has told: what is listed
-    /// is there under its name, and what was acknowledged is.
+    /// is there under its name, and what was acknowledged is. `read_many` costs less than as many reads.
     pub far: bool,
-    /// Whether `read_many` costs less than as many reads.
-    pub many: bool,
 }
 
 /// Bytes of a file.
@@ -111,7 +109,7 @@ pub trait Disk: Send + Sync + Debug {
     /// What one read may ask for.
     fn reach(&self) -> Reach {
         // Three pieces for each frame at most: IOV_MAX is 1024.
-        Reach { bytes: 1024 * 1024, gap: 16 * 1024, whole: 16 * 1024, frames: 320, far: false, many: false }
+        Reach { bytes: 1024 * 1024, gap: 16 * 1024, whole: 16 * 1024, frames: 320, far: false }
     }
     /// Where blocks of segments are kept once they were read, if reading them is dear.
     fn cache(&self) -> Option<Arc<BlockCache>> {

@@ -36,7 +36,7 @@ impl Inner {
             let file = task.first().is_some_and(|job| snapshot.embedded(&job.entry.pack).is_none());
             file && span(task).is_ok_and(|(start, end)| end.saturating_sub(start) <= SMALL)
         };
-        if !self.disk.reach().many || tasks.iter().filter(|task| is_small(task)).count() < 2 {
+        if !self.disk.reach().far || tasks.iter().filter(|task| is_small(task)).count() < 2 {
             return tasks.into_iter().map(Work::One).collect();
         }
         let (small, large): (Vec<_>, Vec<_>) = tasks.into_iter().partition(is_small);

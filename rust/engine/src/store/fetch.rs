@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::apart::Work;
 use super::by_runs::{Whole, is_in_a_pack};
-use super::frames::{Job, Task, fail_all, plan};
+use super::frames::{Job, Task, fail_all, plan, span};
 use super::locate::{Located, Piece, What};
 use super::pipeline::{self, hash_large, lock};
 use super::stats::add;
@@ -96,10 +96,7 @@ const COMING: u64 = 64 * 1024 * 1024;
 
 /// How many of these tasks are requests side by side: all, unless they are large.
 fn at_once(tasks: &[Task<'_>]) -> usize {
-    let len = |task: &Task<'_>| {
-        let start = task.first().map_or(0, |job| job.entry.offset);
-        task.last().map_or(0, |job| job.entry.end().saturating_sub(start))
-    };
+    let len = |task: &Task<'_>| span(task).map_or(0, |(start, end)| end.saturating_sub(start));
     let largest = tasks.iter().map(len).max().unwrap_or(0);
     let many = COMING.checked_div(largest).and_then(|many| usize::try_from(many).ok()).unwrap_or(1);
     tasks.len().min(many.max(1))

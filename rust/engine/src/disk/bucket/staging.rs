@@ -64,7 +64,7 @@ impl Leaving {
         while !bytes.is_empty() {
             let (mut room, filled) = match self.last.take() {
                 Some(last) => last,
-                None => (self.upload.room(PART)?, 0),
+                None => (self.upload.room(PART).inspect_err(|_| self.broken = true)?, 0),
             };
             let memory = room.bytes().get_mut(filled..).unwrap_or_default();
             let (now, later) = bytes.split_at(bytes.len().min(memory.len()));
